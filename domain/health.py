@@ -1,0 +1,182 @@
+"""What the layers report: one columnar ``LayerHealthReport`` a layer and epoch, and the per-seed signal derived from it."""
+
+from __future__ import annotations
+
+from typing import Final, Self, final
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from domain.identifiers import SeedId
+from domain.values import Column, Value
+
+METRICS: Final = (
+    "chunk_variance",
+    "dead_node_ratio",
+    "avg_inter_node_correlation",
+    "activation_sparsity",
+    "gradient_norm",
+    "gradient_variance",
+    "gradient_sign_stability",
+    "param_norm_ratio",
+)
+"""The columns of a report, in this order everywhere."""
+
+
+@final
+class HealthWeights(Value):
+    """How much each metric adds to a seed's need. Source: Tamiyo v0.1a §3.2; each in [0, 1], sum 1."""
+
+    variance_weight: float = Field(default=0.6, ge=0, le=1)
+    dead_node_weight: float = Field(default=0.3, ge=0, le=1)
+    correlation_weight: float = Field(default=0.1, ge=0, le=1)
+
+
+@final
+class SeedProgress(Value):
+    """What the trainer measured of one blueprint in the host during this epoch."""
+
+    index: int = Field(ge=0)
+    """Seed within the layer."""
+    reconstruction_loss: float | None = None
+    """Share of its input's variance that the isolated blueprint failed to reconstruct, [0, inf); None unless TRAINING."""
+    gradient_norm: float = 0.0
+    """L2 norm of the blueprint's gradient, mean over the epoch's steps, [0, inf)."""
+    gradient_variance: float = 0.0
+    """Variance of that norm over the steps, [0, inf)."""
+    weight_drift: float = 0.0
+    """Distance of the blueprint's weights from their running mean (0.9/0.1), relative to its norm, [0, inf)."""
+    latency_ms: float = 0.0
+    """Estimated from its operations and the declared hardware, ms a sample."""
+    memory_mb: float = 0.0
+    """Parameters, gradients and optimizer state, MB."""
+
+
+@final
+class LayerHealthReport(Value):
+    """Health of every seed of one layer in one epoch, struct of arrays. NaN is kept where a metric is undefined."""
+
+    layer: int = Field(ge=0)
+    chunk_variance: Column
+    """Variance of the chunk's activations over samples, mean over its units, [0, inf)."""
+    dead_node_ratio: Column
+    """Share of units that never fired (|x| < 1e-6 on every sample), [0, 1]."""
+    avg_inter_node_correlation: Column
+    """Mean absolute correlation between the chunk's units, [0, 1]; 0 for chunks of one unit."""
+    activation_sparsity: Column
+    """Share of activations with |x| < 1e-6, [0, 1]."""
+    gradient_norm: Column
+    """L2 norm of the host gradient of the chunk's weights, from the optimizer's moments, [0, inf)."""
+    gradient_variance: Column
+    """Variance of that gradient over recent steps, mean over weights, [0, inf)."""
+    gradient_sign_stability: Column
+    """How much gradients agree in sign: mean |first moment| / sqrt(second moment), [0, 1]."""
+    param_norm_ratio: Column
+    """Norm of the chunk's weights over their norm at initialisation, [0, inf); 1 is unmoved."""
+    execution_latency_ms: float = 0.0
+    """Estimated, ms a sample, for the layer with everything grafted in it."""
+    cache_hit_rate: float = 1.0
+    """Share of blueprint loads served without compiling anew, [0, 1]."""
+    total_executions: int = 0
+    """Forward passes through the layer since the planting."""
+    error_counts: tuple[int, ...] = ()
+    """Faults of each seed in this epoch, shape (seeds,), or empty when there were none."""
+    progress: tuple[SeedProgress, ...] = ()
+    """One entry for each seed that carries a blueprint, by index."""
+
+    @model_validator(mode="after")
+    def _columns_agree(self) -> Self:
+        lengths = {name: len(getattr(self, name)) for name in METRICS}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"the columns of a report must have one length but got {lengths}")
+        if self.error_counts and len(self.error_counts) != self.seeds:
+            raise ValueError(f"{len(self.error_counts)} error counts for {self.seeds} seeds")
+        return self
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds the layer has."""
+        return len(self.chunk_variance)
+
+    @property
+    def health_metrics_by_seed(self) -> dict[int, dict[str, float]]:
+        """The same report in the design's shape: seed index to metric name to value."""
+        columns = {name: getattr(self, name) for name in METRICS}
+        return {seed: {name: columns[name][seed] for name in METRICS} for seed in range(self.seeds)}
+
+    def progress_of(self, index: int) -> SeedProgress | None:
+        """What was measured of the blueprint in seed ``index``, or None if it carries none."""
+        return next((entry for entry in self.progress if entry.index == index), None)
+
+    @classmethod
+    def silent(cls, layer: int, seeds: int) -> LayerHealthReport:
+        """A report of a layer that measured nothing: every metric NaN."""
+        return cls(layer=layer, **{name: Column(np.full(seeds, np.nan)) for name in METRICS})
+
+
+@final
+class HealthSignal(Value):
+    """The assessed implementation's twelve-field signal, with the seed and epoch it lacked."""
+
+    layer_id: str
+    health_score: float
+    """1 - need, [0, 1]."""
+    gradient_norm: float
+    gradient_variance: float
+    gradient_sign_stability: float
+    param_norm_ratio: float
+    activation_sparsity: float
+    dead_neuron_ratio: float
+    error_count: int
+    execution_latency: float
+    """ms."""
+    cache_hit_rate: float
+    total_executions: int
+    seed_id: SeedId
+    epoch: int
+
+
+def need(report: LayerHealthReport, weights: HealthWeights) -> Column:
+    """How much each seed of a layer needs help, [0, 1], shape (seeds,).
+
+    need = w_v (1 - v) + w_d d + w_c |c|, where v is the chunk's variance over the layer's largest (1 where
+    that is 0), d its dead-node ratio and c its correlation; weights renormalised. NaN counts as 0 variance,
+    1 dead, 0 correlation: a chunk that could not be measured is in need. The weights are Tamiyo v0.1a §3.2's;
+    the design gives no formula, this is the one of our domain reference (D2).
+    """
+    variance = np.nan_to_num(report.chunk_variance.values, nan=0.0, posinf=np.finfo(np.float64).max)
+    largest = variance.max(initial=0.0)
+    relative = variance / largest if largest > 0 else np.ones_like(variance)
+    dead = np.nan_to_num(report.dead_node_ratio.values, nan=1.0)
+    correlation = np.abs(np.nan_to_num(report.avg_inter_node_correlation.values, nan=0.0))
+    total = weights.variance_weight + weights.dead_node_weight + weights.correlation_weight
+    score = (
+        weights.variance_weight * (1.0 - relative)
+        + weights.dead_node_weight * dead
+        + weights.correlation_weight * correlation
+    )
+    return Column(np.clip(score / total if total > 0 else score, 0.0, 1.0))
+
+
+def health_signals(report: LayerHealthReport, epoch: int, weights: HealthWeights) -> tuple[HealthSignal, ...]:
+    """One ``HealthSignal`` a seed, derived from the report. ``health_score`` is 1 - need (no source defines it)."""
+    health = 1.0 - need(report, weights).values
+    return tuple(
+        HealthSignal(
+            layer_id=f"layer_{report.layer}",
+            health_score=float(health[index]),
+            gradient_norm=report.gradient_norm[index],
+            gradient_variance=report.gradient_variance[index],
+            gradient_sign_stability=report.gradient_sign_stability[index],
+            param_norm_ratio=report.param_norm_ratio[index],
+            activation_sparsity=report.activation_sparsity[index],
+            dead_neuron_ratio=report.dead_node_ratio[index],
+            error_count=report.error_counts[index] if report.error_counts else 0,
+            execution_latency=report.execution_latency_ms,
+            cache_hit_rate=report.cache_hit_rate,
+            total_executions=report.total_executions,
+            seed_id=SeedId(layer=report.layer, index=index),
+            epoch=epoch,
+        )
+        for index in range(report.seeds)
+    )

@@ -1,0 +1,80 @@
+"""The two kinds of value everything here is made of: frozen records and columns of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+class Value(BaseModel):
+    """A frozen record: strict when made in Python, bit-exact through JSON.
+
+    Not-a-number and the infinities travel as the strings ``"NaN"``, ``"Infinity"`` and
+    ``"-Infinity"``, so that what we write is standard JSON and still reads back as the same float.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        ser_json_inf_nan="strings",
+        allow_inf_nan=True,
+    )
+
+
+@final
+class Column:
+    """An immutable column of float64, shape (seeds,); equal when equal bit for bit (so NaN equals NaN)."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: ArrayLike | Iterable[float]) -> None:
+        array = np.array(values, dtype=np.float64)
+        if array.ndim != 1:
+            raise ValueError(f"a column is one-dimensional but got shape {array.shape}")
+        array[np.isnan(array)] = np.nan  # one bit pattern for NaN: payload bits do not survive JSON
+        array.setflags(write=False)
+        self._values = array
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Read-only array, shape (seeds,)."""
+        return self._values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self._values, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._values.tolist())
+
+    def __getitem__(self, index: int) -> float:
+        return float(self._values[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Column) and self._values.tobytes() == other._values.tobytes()
+
+    def __hash__(self) -> int:
+        return hash(self._values.tobytes())
+
+    def __repr__(self) -> str:
+        return f"Column({self._values.tolist()})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        floats = core_schema.list_schema(core_schema.float_schema(allow_inf_nan=True))
+        from_list = core_schema.no_info_after_validator_function(cls, floats)
+        return core_schema.json_or_python_schema(
+            json_schema=from_list,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), from_list]),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda column: column._values.tolist(), return_schema=floats, when_used="json"
+            ),
+        )

@@ -1,0 +1,102 @@
+"""Files under their own SHA-256: large reports and checkpoints, one folder a run beside the journal file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, final
+
+from engine.journal.errors import BlobDamaged, BlobMissing, StorageFailed
+from engine.journal.names import checked
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
+    """Put ``parts``, one after the other, at ``path``, whole or not at all, on the disk when this returns. Raises StorageFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot write {path}: {error.strerror}; free some space or choose another folder"
+        ) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        raise StorageFailed(
+            f"cannot write {path}: {error.strerror}; free some space or choose another folder"
+        ) from error
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@final
+class RunBlobs:
+    """The blobs of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Where the blob ``digest`` lies or would lie. Raises BlobMissing for what is no SHA-256."""
+        if not _DIGEST.fullmatch(digest):
+            raise BlobMissing(f"{digest!r} names no blob: a blob is named by 64 lower-case hexadecimal digits")
+        return self.folder / digest
+
+    def put(self, content: bytes) -> str:
+        """Keep ``content`` and return its SHA-256. The same content twice is kept once. Raises StorageFailed."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = self.path(digest)
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomically(path, [content])
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The content filed under ``digest``. Raises BlobMissing, or BlobDamaged if its hash is another."""
+        path = self.path(digest)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise BlobMissing(f"blob {digest} is missing from {self.folder}; restore it from a copy") from None
+        except OSError as error:
+            raise StorageFailed(f"cannot read {path}: {error.strerror}") from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != digest:
+            raise BlobDamaged(f"blob {digest} is damaged: its content has SHA-256 {found}; restore it from a copy")
+        return content
+
+    def release(self, digest: str) -> None:
+        """Drop the blob ``digest``; one that is not there is dropped already."""
+        self.path(digest).unlink(missing_ok=True)
+
+
+@final
+class BlobStore:
+    """All runs' blobs, under ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def for_run(self, run_id: str) -> RunBlobs:
+        """The blobs of run ``run_id``; the folder appears with the first blob. Raises RunNameRefused."""
+        return RunBlobs(self.root / checked(run_id))
+
+
+def blobs_beside(file: Path) -> BlobStore:
+    """The blobs of the journal in ``file``: ``journal.blobs`` beside ``journal.db``."""
+    return BlobStore(file.with_name(file.stem + ".blobs"))

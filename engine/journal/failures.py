@@ -1,0 +1,43 @@
+"""The database's complaints in our words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+from eventsourcing.persistence import IntegrityError, PersistenceError
+
+from engine.journal.errors import Damage, JournalBusy, JournalDamaged, JournalError, NotAJournal, StorageFailed
+
+_PRIMARY: Final = 0xFF
+"""SQLite's extended codes hold the plain one in their lowest byte."""
+
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT})
+
+
+@contextmanager
+def translated(name: str) -> Generator[None, None, None]:
+    """Raise the database's errors as ours, one line each. IntegrityError passes: it is how a conflict shows."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (PersistenceError, sqlite3.Error) as error:
+        raise _ours(name, error) from error
+
+
+def _ours(name: str, error: Exception) -> JournalError:
+    cause: BaseException = error
+    while not isinstance(cause, sqlite3.Error) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    code = (getattr(cause, "sqlite_errorcode", None) or 0) & _PRIMARY
+    if code in _BUSY:
+        return JournalBusy(f"{name} is in use by another process; try again when it is done")
+    if code in _DAMAGED:
+        return JournalDamaged(name, Damage(1, 1, "the file can be read", str(cause)))
+    if code == sqlite3.SQLITE_NOTADB:
+        return NotAJournal(f"{name} is no SQLite file, so no journal; name another file or a new one")
+    return StorageFailed(f"{name} could not be used: {cause}; free some space or choose another place")

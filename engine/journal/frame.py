@@ -1,0 +1,124 @@
+"""The rest of the library's frame over a journal: a mapper with our codec, and a factory for its recorders.
+
+With these the library's own event store, applications and projection runners work on a journal's file. Give them
+``PERSISTENCE_MODULE="engine.journal.frame"``, ``MAPPER_TOPIC="engine.journal.frame:StreamMapper"`` and
+``JOURNAL_PATH="the/journal.db"`` for an environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from eventsourcing.persistence import (
+    AggregateRecorder,
+    ApplicationRecorder,
+    InfrastructureFactory,
+    Mapper,
+    ProcessRecorder,
+    StoredEvent,
+    Transcoder,
+)
+from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteTrackingRecorder
+from eventsourcing.utils import Environment, EnvType, resolve_topic
+
+from domain.events import DomainEvent
+from engine.journal.blobs import BlobStore, blobs_beside
+from engine.journal.codec import Codec
+from engine.journal.datastore import JournalDatastore
+from engine.journal.recorder import JournalRecorder
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An event in its stream, as the library wants to see one."""
+
+    originator_id: str
+    """The run."""
+    originator_version: int
+    """The position, counted from 1."""
+    event: DomainEvent
+
+
+@final
+class StreamMapper(Mapper[str]):
+    """Our codec behind the library's mapper interface: validated both ways, topics owned."""
+
+    def __init__(self, *, blobs: BlobStore, codec: Codec | None = None) -> None:
+        self._codec: Final = codec or Codec()
+        self._blobs: Final = blobs
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        """Encode a ``Streamed``."""
+        run_id, position = domain_event.originator_id, domain_event.originator_version
+        (row,) = self._codec.rows([domain_event.event], position, self._blobs.for_run(run_id))
+        return StoredEvent(run_id, position, row.topic, row.state)
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        """Decode into a ``Streamed``. Raises what ``Codec.decode`` raises."""
+        run_id = str(stored_event.originator_id)
+        event = self._codec.decode(stored_event.topic, stored_event.state, self._blobs.for_run(run_id))
+        return Streamed(run_id, stored_event.originator_version, event)
+
+
+@final
+class JournalFactory(InfrastructureFactory[SQLiteTrackingRecorder]):
+    """The recorders of one journal file."""
+
+    JOURNAL_PATH: Final = "JOURNAL_PATH"
+
+    def __init__(self, env: Environment | EnvType | None) -> None:
+        super().__init__(env)
+        path = self.env.get(self.JOURNAL_PATH)
+        if not path:
+            raise OSError(f"{self.JOURNAL_PATH} is not set; set it to the journal's file")
+        self.datastore = JournalDatastore(Path(path))
+        self._recorders: list[JournalRecorder] = []
+
+    def mapper(
+        self, transcoder: Transcoder | None = None, mapper_class: type[Mapper[Any]] | None = None
+    ) -> Mapper[Any]:
+        """Our mapper where it is named, with the journal's blobs; any other as the library makes it."""
+        named = self.env.get(self.MAPPER_TOPIC)
+        if mapper_class is None and named and resolve_topic(named) is StreamMapper:
+            return StreamMapper(blobs=blobs_beside(Path(self.datastore.pool.db_name)))
+        return super().mapper(transcoder, mapper_class)
+
+    def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
+        """Streams without notifications, such as snapshots, in a table of their own."""
+        recorder = SQLiteAggregateRecorder(self.datastore, events_table_name=f"library_{purpose}")
+        recorder.create_table()
+        return recorder
+
+    def application_recorder(self) -> ApplicationRecorder:
+        """The journal's own recorder."""
+        return self._recorder()
+
+    def tracking_recorder(
+        self, tracking_recorder_class: type[SQLiteTrackingRecorder] | None = None
+    ) -> SQLiteTrackingRecorder:
+        """A recorder of positions, of the class that a projection brings or names if it does."""
+        named = self.env.get(self.TRACKING_RECORDER_TOPIC)
+        kind = tracking_recorder_class or (resolve_topic(named) if named else None)
+        if kind is None:
+            return self._recorder()
+        recorder: SQLiteTrackingRecorder = kind(self.datastore)
+        recorder.create_table()
+        return recorder
+
+    def process_recorder(self) -> ProcessRecorder:
+        """The journal's own recorder."""
+        return self._recorder()
+
+    def close(self) -> None:
+        """End subscriptions and close the file."""
+        for recorder in self._recorders:
+            recorder.close()
+        self.datastore.close()
+
+    def _recorder(self) -> JournalRecorder:
+        recorder = JournalRecorder(self.datastore)
+        self._recorders.append(recorder)
+        return recorder

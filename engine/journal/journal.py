@@ -1,0 +1,385 @@
+"""The append-only store of runs: one stream of events a run, appended an epoch at a time, whole or not at all.
+
+The store's frame is the library's: recorder, connection pool, notifications, subscriptions and tracking. What it
+lacks is here: epochs that are atomic and idempotent, seals, owned topics, names, notes, and errors that say what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, TypeVar, final
+from urllib.parse import parse_qsl
+
+from eventsourcing.persistence import IntegrityError
+
+from domain.events import DomainEvent, EpochSealed
+from engine.journal.blobs import BlobStore, RunBlobs, blobs_beside
+from engine.journal.codec import Codec, Stored
+from engine.journal.errors import (
+    Damage,
+    EpochConflict,
+    JournalDamaged,
+    JournalError,
+    RunMissing,
+    StorageFailed,
+    UnknownStore,
+)
+from engine.journal.failures import translated
+from engine.journal.names import checked
+from engine.journal.seals import GENESIS_HEAD, Chain, Head, Row, body, chain_to_seal, verify_chain
+from engine.journal.store import RunStore
+
+if TYPE_CHECKING:
+    from engine.journal.datastore import Synchronous
+
+EventT = TypeVar("EventT", bound=DomainEvent)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its place: what ``follow`` yields."""
+
+    notification: int
+    """Place among all events of the journal; ever growing, never used again."""
+    run_id: str
+    position: int
+    """Place in the run, counted from 1."""
+    event: DomainEvent
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run at a glance."""
+
+    run_id: str
+    head: Head
+    """Of the last sealed epoch: its epoch, position and the run's digest."""
+    first: DomainEvent
+    """The run's first event, which holds the header."""
+    latest: dict[type[DomainEvent], DomainEvent]
+    """The latest event of each type that was asked for, as far as the run's last two epochs hold one."""
+
+
+@final
+class Journal(AbstractContextManager["Journal"]):
+    """A journal that is open. Use it as a context manager, or close it."""
+
+    def __init__(self, store: RunStore, blobs: BlobStore, *, name: str, codec: Codec | None = None) -> None:
+        self._store: Final = store
+        self._blobs: Final = blobs
+        self.name: Final = name
+        """The address it was opened under."""
+        self.codec: Final = codec or Codec()
+        self._ends: Final[dict[str, Head]] = {}
+
+    @classmethod
+    def open(cls, url: str, *, codec: Codec | None = None) -> Journal:
+        """Open or make the journal at ``url``: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+
+        ``?synchronous=full`` waits for the disk at every epoch; the default ``normal`` survives a killed process
+        whole, and a power cut up to the last few epochs. Raises UnknownStore, NotAJournal, JournalTooNew,
+        StorageFailed.
+        """
+        scheme, _, place = url.partition(":///")
+        name, _, query = place.partition("?")
+        if scheme != "sqlite" or not name:
+            raise UnknownStore(
+                f"no store answers to {url!r}; use sqlite:///relative/path.db or sqlite:////absolute/path.db"
+            )
+        from engine.journal.datastore import JournalDatastore  # noqa: PLC0415 - the seam: one store, one import
+        from engine.journal.recorder import JournalRecorder  # noqa: PLC0415
+
+        path = Path(name)
+        with translated(url):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageFailed(f"cannot make {path.parent}: {error.strerror}; choose another folder") from error
+            store = JournalRecorder(JournalDatastore(path, synchronous=_synchronous(url, query)))
+        return cls(store, blobs_beside(path), name=url, codec=codec)
+
+    def close(self) -> None:
+        """End every ``follow`` and close the file."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Writing
+
+    def new_run_id(self, base: str) -> str:
+        """Take the name ``base``, or ``base.2``, ``base.3``, … if it is taken; no other process gets the same."""
+        checked(base)
+        number = 1
+        with translated(self.name):
+            while not self._store.claim(run_id := base if number == 1 else f"{base}.{number}"):
+                number += 1
+        return checked(run_id)
+
+    def rows(self, run_id: str, events: Sequence[DomainEvent], first_position: int) -> list[Row]:
+        """The rows that ``append_epoch`` would store, for ``seals.chain``. Large bodies go to the run's blobs at once."""
+        return self.codec.rows(events, first_position, self.blobs(run_id))
+
+    def append_epoch(self, run_id: str, first_position: int, events: Sequence[DomainEvent]) -> Head:
+        """Record a whole epoch, its seal last, in one transaction; return its head.
+
+        The same epoch twice adds nothing. Raises EpochConflict if something else is recorded at or before these
+        positions, StorageFailed, JournalBusy. Whatever is raised, nothing of the epoch was recorded, what was recorded
+        before stays, and the caller still has its events.
+        """
+        seal = _checked_seal(events)
+        rows = self.rows(run_id, events, first_position)
+        before = self._head_before(run_id, first_position)
+        log_digest, digest = chain_to_seal(before.digest, rows)
+        head = Head(seal.epoch, rows[-1].position, digest)
+        if before.position == first_position - 1 and (seal.epoch, seal.log_digest) != (before.epoch + 1, log_digest):
+            raise EpochConflict(
+                f"epoch {seal.epoch} of {run_id} was sealed after another history than the one recorded up to "
+                f"position {before.position}; resume the run from there or record under another name"
+            )
+        return self._append(run_id, rows, head, before)
+
+    def seal_epoch(
+        self,
+        run_id: str,
+        first_position: int,
+        events: Sequence[DomainEvent],
+        *,
+        epoch: int,
+        state_digest: str,
+        memory_digest: str,
+    ) -> tuple[EpochSealed, Head]:
+        """Make the seal of an epoch and record both, as ``append_epoch`` would; everything is encoded only once."""
+        rows = self.rows(run_id, events, first_position)
+        before = self._head_before(run_id, first_position)
+        running = Chain(before.digest, rows)
+        seal = EpochSealed(
+            epoch=epoch,
+            events=len(events),
+            log_digest=running.digest,
+            state_digest=state_digest,
+            memory_digest=memory_digest,
+        )
+        rows += self.rows(run_id, [seal], first_position + len(events))
+        head = Head(epoch, rows[-1].position, running.then(rows[-1]))
+        return seal, self._append(run_id, rows, head, before)
+
+    def _head_before(self, run_id: str, first_position: int) -> Head:
+        """The head that ends right before ``first_position``, if there is one; else the run's last.
+
+        What this journal appended last is remembered, and nothing is asked for a first epoch: if something is
+        recorded there, the insert will find out.
+        """
+        known = GENESIS_HEAD if first_position == 1 else self._ends.get(run_id)
+        if known is not None and known.position == first_position - 1:
+            return known
+        with translated(self.name):
+            heads = self._store.select_heads(checked(run_id))
+        last = heads[-1] if heads else GENESIS_HEAD
+        return next((head for head in heads if head.position == first_position - 1), last)
+
+    def _append(self, run_id: str, rows: list[Row], head: Head, before: Head) -> Head:
+        """Record an epoch that goes after ``before``, or find that it is recorded already."""
+        if before.position != rows[0].position - 1:
+            return self._again(run_id, rows)
+        assert head.epoch == before.epoch + 1, f"epoch {head.epoch} cannot follow epoch {before.epoch}"
+        with translated(self.name):
+            try:
+                self._store.insert_epochs(run_id, rows, [head])
+            except IntegrityError:  # recorded before, or another process was faster
+                self._ends.pop(run_id, None)
+                return self._again(run_id, rows)
+        self._ends[run_id] = head
+        return head
+
+    def _again(self, run_id: str, rows: Sequence[Row]) -> Head:
+        """The head of an epoch that is recorded already. Raises EpochConflict if what is recorded differs."""
+        first, until = rows[0].position, rows[-1].position
+        last = self.head(run_id) or GENESIS_HEAD
+        if first > last.position + 1:
+            raise EpochConflict(
+                f"{run_id} ends at position {last.position}, so an epoch cannot begin at {first}; append the ones between"
+            )
+        recorded = self.raw(run_id, first - 1, until)
+        for ours, theirs in zip(rows, recorded, strict=False):
+            if ours.topic != theirs.topic or body(ours.state) != body(theirs.state):
+                raise EpochConflict(
+                    f"{run_id} holds another {theirs.topic.partition(':')[0]} at position {ours.position}; "
+                    "resume the run from its end or record under another name"
+                )
+        head = next((head for head in self.heads(run_id) if head.position == until), None)
+        if len(recorded) != len(rows) or head is None:
+            raise EpochConflict(f"{run_id} ends at position {last.position}, inside this epoch ({first} to {until})")
+        return head
+
+    def adopt(self, base: str, rows: Sequence[Row], heads: Sequence[Head]) -> str:
+        """Record a whole run that ``verify_chain`` passed, in one transaction; return its id.
+
+        That is ``base`` or the next free name after it, or the id under which the very same run is recorded already.
+        """
+        checked(base)
+        for known in self.runs():
+            is_namesake = known == base or (known.startswith(f"{base}.") and known[len(base) + 1 :].isdecimal())
+            if is_namesake and self.heads(known) == list(heads):
+                return known
+        run_id = self.new_run_id(base)
+        rows = self.codec.checked_in(rows, self.blobs(run_id))
+        with translated(self.name):
+            self._store.insert_epochs(run_id, rows, heads)
+        return run_id
+
+    def note(self, run_id: str, key: str, value: str) -> None:
+        """Keep ``value`` beside the run: wall clock, host name and the like, which no digest covers."""
+        with translated(self.name):
+            self._store.put_note(checked(run_id), key, value)
+
+    # Reading
+
+    def notes(self, run_id: str) -> dict[str, str]:
+        """What ``note`` kept."""
+        with translated(self.name):
+            return self._store.select_notes(run_id)
+
+    def runs(self) -> list[str]:
+        """The runs that hold at least one epoch, oldest first."""
+        with translated(self.name):
+            return [run_id for run_id, _, _ in self._store.select_runs()]
+
+    def head(self, run_id: str) -> Head | None:
+        """Where a run stands: its last sealed epoch, the position of the seal, its digest. None if nothing is sealed."""
+        with translated(self.name):
+            return self._store.last_head(run_id)
+
+    def heads(self, run_id: str) -> list[Head]:
+        """The head of each epoch in order, from epoch 0."""
+        with translated(self.name):
+            return self._store.select_heads(run_id)
+
+    def raw(self, run_id: str, after: int = 0, upto: int | None = None) -> list[Row]:
+        """Rows as they are stored, unchecked, with ``after`` < position <= ``upto``."""
+        with translated(self.name):
+            return self._store.select_rows(run_id, after, upto)
+
+    def events(self, run_id: str, after: int = 0, upto: int | None = None) -> tuple[DomainEvent, ...]:
+        """The events of a run with ``after`` < position <= ``upto``; none if there is no such run.
+
+        Raises JournalDamaged at the first event whose bytes changed or that is missing, JournalTooNew.
+        """
+        with translated(self.name):
+            rows = self._store.fetch_rows(run_id, after, upto)
+        return tuple(self._read(run_id, rows, max(after, 0) + 1))
+
+    def _read(self, run_id: str, rows: Sequence[Stored], first_position: int) -> list[DomainEvent]:
+        events = self.codec.read(rows, first_position, self.blobs(run_id))
+        if isinstance(events, Damage):
+            raise JournalDamaged(run_id, events)
+        return events
+
+    def last(self, run_id: str, kind: type[EventT]) -> tuple[int, EventT] | None:
+        """Position and content of the latest event of a type; None if there is none."""
+        with translated(self.name):
+            rows = self._store.select_last_rows(run_id, self.codec.topics(kind))
+        for row in rows:
+            (event,) = self.events(run_id, row.position - 1, row.position)
+            assert isinstance(event, kind)
+            return row.position, event
+        return None
+
+    def summaries(self, *kinds: type[DomainEvent]) -> tuple[RunSummary, ...]:
+        """Every run at a glance, oldest first, with its latest event of each of ``kinds``; two small reads a run."""
+        topics = [topic for kind in kinds for topic in self.codec.topics(kind)]
+        with translated(self.name):
+            found = self._store.select_runs()
+            return tuple(self._summary(run_id, head, before, topics) for run_id, head, before in found)
+
+    def _summary(self, run_id: str, head: Head, before: int, topics: Sequence[str]) -> RunSummary:
+        first = self.events(run_id, 0, 1)
+        if not first:
+            raise _damaged(run_id, 1, "positions have no gaps", "the first event is missing")
+        rows = self._store.select_rows(run_id, before, head.position, topics) if topics else []
+        latest = [event for row in rows for event in self._read(run_id, [row], row.position)]
+        return RunSummary(run_id, head, first[0], {type(event): event for event in latest})
+
+    def follow(self, after_notification: int = 0) -> Iterator[Recorded]:
+        """Every event of every run, in the order of recording, then those to come. Ends when the journal is closed."""
+        with translated(self.name), self._store.subscribe(gt=after_notification) as subscription:
+            for notification in subscription:
+                run_id = str(notification.originator_id)
+                event = self.codec.decode(notification.topic, notification.state, self.blobs(run_id))
+                yield Recorded(notification.id, run_id, notification.originator_version, event)
+
+    def blobs(self, run_id: str) -> RunBlobs:
+        """The run's files: bodies of large events, checkpoints."""
+        return self._blobs.for_run(run_id)
+
+    def verify(self, run_id: str) -> tuple[Head, ...]:
+        """Rung 1: the run is as it was sealed. Returns the heads of its epochs.
+
+        Raises JournalDamaged with the position, RunMissing, JournalTooNew.
+        """
+        with translated(self.name):
+            positions = self._store.select_positions(run_id)
+            heads = self._store.select_heads(run_id)
+            if not positions and not heads:
+                raise RunMissing(f"there is no run {run_id!r} in {self.name}; `regrow runs` lists those there are")
+            rows = self._readable_rows(run_id, positions)
+            result = verify_chain(rows, heads, self.codec, self.blobs(run_id))
+            if isinstance(result, Damage):
+                raise JournalDamaged(run_id, result)
+            self._check_file(run_id)
+        return result
+
+    def _readable_rows(self, run_id: str, positions: Sequence[int]) -> list[Row]:
+        """All rows; where the file cannot be read at all, damage at the first position that cannot."""
+        try:
+            with translated(self.name):
+                return self._store.select_rows(run_id)
+        except JournalError as whole:
+            for position in positions:
+                try:
+                    with translated(self.name):
+                        self._store.select_rows(run_id, position - 1, position)
+                except JournalError as error:
+                    raise _damaged(run_id, position, "the file can be read", str(error)) from error
+            raise whole from None
+
+    def _check_file(self, run_id: str) -> None:
+        """Ask the database whether its own structure is whole: its index may hide a change from the rows."""
+        found = self._store.complaint()
+        if found is not None:
+            complaint, place = found
+            if place is None or place[0] == run_id:
+                raise _damaged(run_id, place[1] if place else 1, "the file is whole", complaint)
+
+
+def _checked_seal(events: Sequence[DomainEvent]) -> EpochSealed:
+    """The seal at the end of an epoch. What is wrong here is our own bug."""
+    assert events, "an epoch has at least its seal"
+    seal = events[-1]
+    assert isinstance(seal, EpochSealed), f"an epoch ends in its seal but got {type(seal).__name__}"
+    assert not any(isinstance(event, EpochSealed) for event in events[:-1]), "an epoch has one seal"
+    assert seal.events == len(events) - 1, f"the seal counts {seal.events} of {len(events) - 1} events"
+    return seal
+
+
+def _synchronous(url: str, query: str) -> Synchronous:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    chosen = options.pop("synchronous", "normal")
+    if options or chosen not in {"normal", "full"}:
+        raise UnknownStore(f"{url!r} has an option that no store knows; the only one is synchronous=normal or =full")
+    return "full" if chosen == "full" else "normal"
+
+
+def _damaged(run_id: str, position: int, rule: str, detail: str) -> JournalDamaged:
+    return JournalDamaged(run_id, Damage(position, position, rule, detail))

@@ -1,0 +1,57 @@
+"""What a trainer is: the thing that trains an epoch, reports on it and obeys what was decided.
+
+Three implementations share it: ``live`` (torch), ``recorded`` (yields what a journal holds) and, later, ``simulated``.
+The session never asks which one it has.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, final
+
+from domain.events import CheckpointSaved, DomainEvent, EpochMetrics, SeedFaulted, TestScored
+from domain.header import RunHeader
+from domain.health import LayerHealthReport
+from domain.identifiers import Epoch
+from domain.run import RunState
+from domain.values import Value
+
+
+@final
+class Trained(Value):
+    """What one epoch of training gave."""
+
+    reports: tuple[LayerHealthReport, ...]
+    metrics: EpochMetrics
+    parameters: int
+    weights_digest: str
+    faults: tuple[SeedFaulted, ...] = ()
+    panic: str | None = None
+    """Why the trainer's watchdog calls for a rollback, or None."""
+
+
+class Trainer(Protocol):
+    """Trains, reports, obeys. Deterministic: equal headers and equal orders give equal bits."""
+
+    def plant(self, header: RunHeader) -> None:
+        """Build host, optimizer and data from the header alone. Called once, before anything else."""
+        ...
+
+    def train(self, epoch: Epoch, state: RunState) -> Trained:
+        """Train and validate epoch ``epoch`` with the blueprints as they stand in ``state``."""
+        ...
+
+    def obey(self, epoch: Epoch, events: tuple[DomainEvent, ...], state: RunState) -> None:
+        """Carry out this boundary's events in their order: a rollback first, else stage and alpha changes.
+
+        ``state`` already contains ``events``. A blueprint that cannot be compiled is reported as a fault of the
+        next epoch, not raised here.
+        """
+        ...
+
+    def checkpoint(self, epoch: Epoch, controller: str) -> CheckpointSaved:
+        """Save everything needed to continue from this boundary; ``controller`` is the policies' memory as JSON."""
+        ...
+
+    def score(self, epoch: Epoch, occasion: str) -> TestScored:
+        """Score the test set with the network as it stands."""
+        ...

@@ -1,0 +1,378 @@
+"""Epochs are appended whole, once, in their place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from domain.events import DecisionMade, EpochCompleted, EpochSealed, RunEnded
+from engine.journal.codec import Codec
+from engine.journal.errors import (
+    EpochConflict,
+    JournalBusy,
+    JournalTooNew,
+    NotAJournal,
+    RunMissing,
+    RunNameRefused,
+    StorageFailed,
+    UnknownStore,
+)
+from engine.journal.journal import Journal
+from engine.journal.seals import GENESIS, Head
+from tests.support.small_runs import append, body, end, sealed
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_what_is_appended_is_what_is_read(journal: Journal) -> None:
+    epochs = [sealed(journal, "run", body(0), 0)]
+    head = journal.append_epoch("run", 1, epochs[0])
+    epochs.append(sealed(journal, "run", body(1), 1))
+    journal.append_epoch("run", head.position + 1, epochs[1])
+
+    everything = journal.events("run")
+
+    encode = Codec().encode
+    written = [encode(event) for epoch in epochs for event in epoch]
+    assert [encode(event) for event in everything] == written
+    assert [encode(event) for event in journal.events("run", after=5)] == written[5:]
+    assert [encode(event) for event in journal.events("run", upto=5)] == written[:5]
+    assert [encode(event) for event in journal.events("run", after=3, upto=6)] == written[3:6]
+
+
+def test_the_same_epoch_twice_adds_nothing(journal: Journal) -> None:
+    events = sealed(journal, "run", body(0), 0)
+    first = journal.append_epoch("run", 1, events)
+    append(journal, "run", range(1, 3))
+
+    again = journal.append_epoch("run", 1, events)
+
+    assert again == first
+    assert len(journal.raw("run")) == 15
+
+
+def test_a_different_epoch_in_the_same_place_is_a_conflict_that_changes_nothing(journal: Journal) -> None:
+    append(journal, "run", range(2))
+    before = journal.raw("run")
+    other = sealed(journal, "run", body(0, flavour="otherwise"), 0, after=Head(-1, 0, GENESIS))
+
+    with pytest.raises(EpochConflict, match="run holds another decision-made at position 3"):
+        journal.append_epoch("run", 1, other)
+
+    assert journal.raw("run") == before
+    assert len(other) == 5, "the caller still has its events"
+
+
+def test_an_epoch_cannot_leave_a_gap(journal: Journal) -> None:
+    append(journal, "run", range(1))
+
+    with pytest.raises(EpochConflict, match="run ends at position 5, so an epoch cannot begin at 7"):
+        journal.append_epoch("run", 7, sealed(journal, "run", body(1), 1))
+
+
+def test_an_epoch_that_was_sealed_after_another_history_is_a_conflict(journal: Journal) -> None:
+    append(journal, "run", range(1))
+    elsewhere = sealed(journal, "run", body(1), 1, after=Head(0, 5, "ab" * 32))
+
+    with pytest.raises(EpochConflict, match="epoch 1 of run was sealed after another history"):
+        journal.append_epoch("run", 6, elsewhere)
+
+
+def test_an_epoch_of_another_length_in_the_same_place_is_a_conflict(journal: Journal) -> None:
+    append(journal, "run", range(1))
+    short = sealed(journal, "run", body(0)[:3], 0, after=Head(-1, 0, GENESIS))
+
+    with pytest.raises(EpochConflict, match="run holds another stage-changed at position 4"):
+        journal.append_epoch("run", 1, short)
+
+
+def test_the_slower_of_two_writers_is_told(url: str) -> None:
+    with Journal.open(url) as one, Journal.open(url) as other:
+        append(one, "run", range(1))
+        ours = sealed(one, "run", body(1), 1)
+        theirs = sealed(other, "run", body(1, flavour="otherwise"), 1)
+        one.append_epoch("run", 6, ours)
+
+        with pytest.raises(EpochConflict, match="position 8"):
+            other.append_epoch("run", 6, theirs)
+
+        assert other.raw("run") == one.raw("run")
+        assert len(other.raw("run")) == 10
+
+
+def test_many_threads_append_one_epoch_once(journal: Journal) -> None:
+    events = sealed(journal, "run", body(0), 0)
+    heads: list[Head] = []
+    threads = [threading.Thread(target=lambda: heads.append(journal.append_epoch("run", 1, events))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(heads) == 6
+    assert len(set(heads)) == 1
+    assert len(journal.raw("run")) == 5
+
+
+def test_sealing_and_appending_in_one_go_records_the_same_as_in_two(journal: Journal) -> None:
+    heads = []
+    for epoch, first in ((0, 1), (1, 6)):
+        append(journal, "two", range(epoch, epoch + 1))
+        seal, head = journal.seal_epoch(
+            "one", first, body(epoch), epoch=epoch, state_digest="cd" * 32, memory_digest="ef" * 32
+        )
+        again = journal.append_epoch("one", first, (*body(epoch), seal))
+        heads.append((head, again))
+
+    assert journal.raw("one") == journal.raw("two")
+    assert [head for head, _ in heads] == [again for _, again in heads] == journal.heads("two")
+
+
+def test_many_processes_may_make_one_journal_at_once(url: str) -> None:
+    writers = [_writer(url, f"run-{number}") for number in range(4)]
+    for writer in writers:
+        with writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "0\n"
+            writer.kill()
+
+    with Journal.open(url) as journal:
+        assert sorted(journal.runs()) == [f"run-{number}" for number in range(4)]
+        for run_id in journal.runs():
+            journal.verify(run_id)
+
+
+def test_two_names_are_never_the_same(url: str) -> None:
+    with Journal.open(url) as one, Journal.open(url) as other:
+        names = [one.new_run_id("digits"), other.new_run_id("digits"), one.new_run_id("digits"), one.new_run_id("xor4")]
+
+    assert names == ["digits", "digits.2", "digits.3", "xor4"]
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b", "x" * 129])
+def test_a_name_that_is_no_plain_name_is_refused(journal: Journal, name: str) -> None:
+    with pytest.raises(RunNameRefused, match="is no run id"):
+        journal.new_run_id(name)
+
+
+def test_runs_are_listed_by_age_and_only_once_something_is_recorded(journal: Journal) -> None:
+    for name in ("zebra", "aardvark", "empty"):
+        journal.new_run_id(name)
+    append(journal, "aardvark", range(1))
+    append(journal, "zebra", range(2))
+
+    assert journal.runs() == ["zebra", "aardvark"]
+
+
+def test_a_summary_holds_the_first_event_the_head_and_the_latest_of_each_kind(journal: Journal) -> None:
+    append(journal, "run", range(3))
+    head = end(journal, "run", 3)
+
+    (summary,) = journal.summaries(EpochSealed, RunEnded, EpochCompleted)
+
+    assert (summary.run_id, summary.head, summary.first.epoch) == ("run", head, 0)
+    assert {kind.TOPIC: event.epoch for kind, event in summary.latest.items()} == {
+        "epoch-completed": 2,
+        "run-ended": 3,
+        "epoch-sealed": 3,
+    }
+
+
+def test_the_latest_event_of_a_kind_is_found_with_its_position(journal: Journal) -> None:
+    append(journal, "run", range(3))
+
+    found = journal.last("run", DecisionMade)
+
+    assert found is not None
+    assert (found[0], found[1].epoch) == (13, 2)
+    assert journal.last("run", RunEnded) is None
+
+
+def test_notes_lie_beside_the_run_and_change_no_digest(journal: Journal) -> None:
+    head = append(journal, "run", range(1))
+    journal.note("run", "host", "a")
+    journal.note("run", "host", "b")
+
+    assert journal.notes("run") == {"host": "b"}
+    assert journal.head("run") == head
+    assert journal.verify("run") == (head,)
+
+
+def test_two_journals_of_the_same_run_hold_the_same_digests(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "two"):
+        with Journal.open(f"sqlite:///{tmp_path}/{name}.db") as journal:
+            append(journal, f"run-{name}", range(4))
+            found.append(journal.heads(f"run-{name}"))
+
+    assert found[0] == found[1]
+
+
+def test_a_follower_sees_what_was_and_what_comes_from_here_and_elsewhere(url: str) -> None:
+    with Journal.open(url) as one, Journal.open(url) as other:
+        append(one, "a", range(1))
+        following = one.follow(after_notification=2)
+        seen = [next(following) for _ in range(3)]
+        append(other, "b", range(1))
+        seen += [next(following) for _ in range(5)]
+        append(one, "a", range(1, 2))
+        seen += [next(following)]
+
+    assert [(entry.run_id, entry.position) for entry in seen] == [
+        *[("a", position) for position in (3, 4, 5)],
+        *[("b", position) for position in (1, 2, 3, 4, 5)],
+        ("a", 6),
+    ]
+    assert [entry.notification for entry in seen] == list(range(3, 12))
+    assert list(following) == [], "closing the journal ends the following"
+
+
+def test_a_full_disk_is_one_clear_line_and_keeps_what_was_recorded(journal: Journal, file: Path) -> None:
+    append(journal, "run", range(2))
+    pages = sqlite3.connect(file).execute("PRAGMA page_count").fetchone()[0]
+    _on_every_connection(journal, lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}"))
+    epoch, failure = 2, ""
+    while not failure:
+        try:
+            append(journal, "run", range(epoch, epoch + 1))
+        except StorageFailed as error:
+            failure = str(error)
+        else:
+            epoch += 1
+
+    assert "database or disk is full" in failure
+    assert "\n" not in failure
+    assert len(journal.verify("run")) == epoch
+    _on_every_connection(journal, lambda connection: connection.execute("PRAGMA max_page_count = 100000"))
+    append(journal, "run", range(epoch, epoch + 1))
+    assert len(journal.verify("run")) == epoch + 1
+
+
+def _on_every_connection(journal: Journal, act: Callable[[sqlite3.Connection], object]) -> None:
+    store = journal._store
+    for connection in store.datastore.pool._pool:  # type: ignore[attr-defined]
+        act(connection._sqlite_conn)
+
+
+def test_a_journal_that_another_process_holds_says_so(journal: Journal, file: Path) -> None:
+    append(journal, "run", range(1))
+    _on_every_connection(journal, lambda connection: connection.execute("PRAGMA busy_timeout = 1"))
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(JournalBusy, match="in use by another process"):
+        append(journal, "run", range(1, 2))
+
+    other.execute("ROLLBACK")
+    append(journal, "run", range(1, 2))
+
+
+@pytest.mark.parametrize(
+    "address", ["mongodb://x", "journal.db", "sqlite://", "sqlite:///", "sqlite:///x.db?mode=ro", ""]
+)
+def test_an_address_that_no_store_answers_to_is_refused(address: str) -> None:
+    with pytest.raises(UnknownStore, match=r"no store|option that no store knows"):
+        Journal.open(address)
+
+
+def test_an_address_takes_the_rest_as_a_path_whatever_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("sub folder/a#b%20c.db", ".regrow/journal.db"):
+        with Journal.open(f"sqlite:///{name}?synchronous=full") as journal:
+            append(journal, "run", range(1))
+        assert (tmp_path / name).is_file()
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a journal " * 200)
+
+    with pytest.raises(NotAJournal, match="is no SQLite file"):
+        Journal.open(f"sqlite:///{file}")
+
+    assert file.read_text() == "not a journal " * 200
+
+
+def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    connection.close()
+    content = file.read_bytes()
+
+    with pytest.raises(NotAJournal, match="another program's database"):
+        Journal.open(f"sqlite:///{file}")
+
+    assert file.read_bytes() == content
+
+
+def test_a_journal_of_a_newer_format_is_refused(url: str, file: Path) -> None:
+    Journal.open(url).close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+
+    with pytest.raises(JournalTooNew, match="has journal format 2 but this regrow reads up to 1"):
+        Journal.open(url)
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StorageFailed, match="cannot make"):
+        Journal.open(f"sqlite:///{tmp_path}/file/journal.db")
+
+
+def test_a_run_that_is_not_there_is_missing(journal: Journal) -> None:
+    assert journal.events("nobody") == ()
+    assert journal.head("nobody") is None
+    with pytest.raises(RunMissing, match="there is no run 'nobody'"):
+        journal.verify("nobody")
+
+
+def _writer(url: str, run_id: str) -> subprocess.Popen[str]:
+    script = ROOT / "tests" / "support" / "small_runs.py"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())}
+    return subprocess.Popen(
+        [sys.executable, str(script), url, run_id], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    )
+
+
+def _python_path() -> list[str]:
+    return [*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(ROOT)]
+
+
+@pytest.mark.parametrize("lines", [1, 3, 10, 40])
+def test_a_killed_writer_leaves_whole_epochs_that_go_on(url: str, lines: int) -> None:
+    with _writer(url, "run") as writer:
+        assert writer.stdout is not None
+        for _ in range(lines):
+            writer.stdout.readline()
+        writer.send_signal(signal.SIGKILL)
+
+    with Journal.open(url) as journal:
+        heads = journal.verify("run")
+        assert len(heads) >= lines
+        assert heads[-1].position == len(journal.raw("run")) == 5 * len(heads)
+        append(journal, "run", range(len(heads), len(heads) + 1))
+        assert len(journal.verify("run")) == len(heads) + 1
+
+
+def test_a_reader_sees_whole_epochs_while_another_process_writes(url: str) -> None:
+    with _writer(url, "run") as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        with Journal.open(url) as journal:
+            lengths = [len(journal.raw("run")) for _ in range(200)]
+        writer.kill()
+
+    assert {length % 5 for length in lengths} == {0}
+    assert lengths == sorted(lengths)
