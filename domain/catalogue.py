@@ -46,22 +46,22 @@ def _residual(*hidden: Node, inner: str) -> BlueprintGraph:
 
 
 def residual_mlp(hidden: int) -> BlueprintGraph:
-    """chunk + W2 gelu(W1 read), ``hidden`` units wide."""
+    """Chunk + W2 gelu(W1 read), ``hidden`` units wide."""
     return _residual(node("up", Op.LINEAR, "read", out=hidden), node("bent", Op.GELU, "up"), inner="bent")
 
 
 def bottleneck_adapter(hidden: int) -> BlueprintGraph:
-    """chunk + W2 relu(W1 read) through a narrow middle. Source: Houlsby et al. 2019."""
+    """Chunk + W2 relu(W1 read) through a narrow middle. Source: Houlsby et al. 2019."""
     return _residual(node("down", Op.LINEAR, "read", out=hidden), node("bent", Op.RELU, "down"), inner="bent")
 
 
 def low_rank_residual(rank: int) -> BlueprintGraph:
-    """chunk + B A read, linear. Source: LoRA, Hu et al. 2021."""
+    """Chunk + B A read, linear. Source: LoRA, Hu et al. 2021."""
     return _residual(node("down", Op.LINEAR, "read", out=rank, bias=False), inner="down")
 
 
 def se_gate(hidden: int) -> BlueprintGraph:
-    """chunk * (1 + tanh(W2 relu(W1 read))): squeeze and excitation that starts open. Source: Hu et al. 2018."""
+    """Chunk * (1 + tanh(W2 relu(W1 read))): squeeze and excitation that starts open. Source: Hu et al. 2018."""
     nodes = (
         node("read", Op.READ),
         node("chunk", Op.CHUNK),
@@ -75,7 +75,7 @@ def se_gate(hidden: int) -> BlueprintGraph:
 
 
 def glu(hidden: int) -> BlueprintGraph:
-    """chunk + W3 (W1 read * sigmoid(W2 read)). Source: Dauphin et al. 2017."""
+    """Chunk + W3 (W1 read * sigmoid(W2 read)). Source: Dauphin et al. 2017."""
     return _residual(
         node("value", Op.LINEAR, "read", out=hidden),
         node("logit", Op.LINEAR, "read", out=hidden),
@@ -123,22 +123,22 @@ def _on_chunk(*nodes: Node, combine: Combine = Combine.ADD) -> BlueprintGraph:
 
 
 def layer_norm() -> BlueprintGraph:
-    """chunk + gain * normalised(chunk) + bias, both from zero. Needs chunks of 2 units or more."""
+    """Chunk + gain * normalised(chunk) + bias, both from zero. Needs chunks of 2 units or more."""
     return _on_chunk(node("out", Op.LAYER_NORM, "chunk", init="zero"))
 
 
 def rms_norm() -> BlueprintGraph:
-    """chunk + gain * chunk / rms(chunk), from zero. Needs chunks of 2 units or more."""
+    """Chunk + gain * chunk / rms(chunk), from zero. Needs chunks of 2 units or more."""
     return _on_chunk(node("out", Op.RMS_NORM, "chunk", init="zero"))
 
 
 def no_op() -> BlueprintGraph:
-    """chunk + 0: the placebo. It has no parameters, can be grafted, gains nothing and is culled."""
+    """Chunk + 0: the placebo. It has no parameters, can be grafted, gains nothing and is culled."""
     return _on_chunk(node("out", Op.SCALE, "chunk", factor=0.0))
 
 
 def soft_clamp(limit: float) -> BlueprintGraph:
-    """limit * tanh(chunk / limit), a fixed function that holds outliers under ``limit``."""
+    """Limit * tanh(chunk / limit), a fixed function that holds outliers under ``limit``."""
     return _on_chunk(
         node("inner", Op.SCALE, "chunk", factor=1.0 / limit),
         node("bent", Op.TANH, "inner"),
@@ -148,7 +148,7 @@ def soft_clamp(limit: float) -> BlueprintGraph:
 
 
 def unit_rms() -> BlueprintGraph:
-    """chunk / rms(chunk), a fixed function. Needs chunks of 2 units or more."""
+    """Chunk / rms(chunk), a fixed function. Needs chunks of 2 units or more."""
     return _on_chunk(node("out", Op.RMS_NORM, "chunk", affine=False), combine=Combine.BLEND)
 
 

@@ -13,11 +13,12 @@ from typing import ClassVar, Final, final
 from pydantic import Field
 
 from domain.blueprint import BlueprintGraph, BlueprintMetadata, Certificate, ConfidenceLevel
-from domain.commands import Decision, GraftingStrategy, Reads
+from domain.commands import Decision, Draw, GraftingStrategy, Reads
 from domain.header import RunHeader
 from domain.health import LayerHealthReport
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
 from domain.lifecycle import Gate, Outcome, Stage
+from domain.safety import Violation
 from domain.values import Value
 
 
@@ -158,14 +159,6 @@ class DecisionMade(DomainEvent):
 
 
 @final
-class Violation(Value):
-    """A rule of the shield or of the decision checks that a decision broke."""
-
-    rule: str
-    detail: str
-
-
-@final
 class DecisionVetoed(DomainEvent):
     """Decision ``number`` of this epoch was stopped by the shield or the checks."""
 
@@ -179,6 +172,28 @@ class CommandRefused(DomainEvent):
     """Decision ``number`` of this epoch ordered what the lifecycle does not allow; nothing changed."""
 
     TOPIC: ClassVar[str] = "command-refused"
+    number: int = Field(ge=0)
+    rule: str
+    reason: str
+
+
+@final
+class BlueprintProposed(DomainEvent):
+    """Karn proposed a blueprint; ``number`` counts the proposals of the epoch from 0."""
+
+    TOPIC: ClassVar[str] = "blueprint-proposed"
+    number: int = Field(ge=0)
+    blueprint_id: BlueprintId
+    reason: str
+    propensity: float = Field(gt=0, le=1)
+    draws: tuple[Draw, ...] = ()
+
+
+@final
+class ProposalRefused(DomainEvent):
+    """Proposal ``number`` of this epoch was not taken into the library."""
+
+    TOPIC: ClassVar[str] = "proposal-refused"
     number: int = Field(ge=0)
     rule: str
     reason: str
@@ -335,7 +350,6 @@ class RunEnding(Enum):
     COMPLETED = "COMPLETED"
     DIVERGED = "DIVERGED"
     POLICY_FAILED = "POLICY_FAILED"
-    STORAGE_FAILED = "STORAGE_FAILED"
 
     @property
     def sentence(self) -> str:
@@ -345,9 +359,8 @@ class RunEnding(Enum):
 
 _ENDINGS: Final = {
     RunEnding.COMPLETED: "every epoch was trained",
-    RunEnding.DIVERGED: "training diverged again after three rollbacks in a row; lower the learning rate",
+    RunEnding.DIVERGED: "training diverged three epochs in a row in spite of rollbacks; lower the learning rate",
     RunEnding.POLICY_FAILED: "the policy raised or returned something that is no decision; mend the policy",
-    RunEnding.STORAGE_FAILED: "the journal could not be written; free some space and run again",
 }
 
 
@@ -388,6 +401,8 @@ EVENTS: Final[tuple[type[DomainEvent], ...]] = (
     DecisionMade,
     DecisionVetoed,
     CommandRefused,
+    BlueprintProposed,
+    ProposalRefused,
     SeedGerminated,
     StageChanged,
     AlphaChanged,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Self, final
+from typing import Any, Final, Self, final
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -111,7 +111,8 @@ class LayerHealthReport(Value):
     @classmethod
     def silent(cls, layer: int, seeds: int) -> LayerHealthReport:
         """A report of a layer that measured nothing: every metric NaN."""
-        return cls(layer=layer, **{name: Column(np.full(seeds, np.nan)) for name in METRICS})
+        nothing: dict[str, Any] = {name: Column(np.full(seeds, np.nan)) for name in METRICS}
+        return cls(layer=layer, **nothing)
 
 
 @final

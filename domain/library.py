@@ -83,7 +83,7 @@ LibraryCommand = Register | Certify | Regrade | Retire
 
 
 @final
-class LibraryRefused(Exception):  # noqa: N818 - a refusal is no error: it is recorded and the run goes on
+class LibraryRefused(Exception):
     """The library does not do that. ``rule`` is a stable word, ``reason`` a sentence for a person."""
 
     def __init__(self, rule: str, reason: str) -> None:
@@ -93,12 +93,12 @@ class LibraryRefused(Exception):  # noqa: N818 - a refusal is no error: it is re
 
 
 @final
-class UnknownBlueprint(LookupError):  # noqa: N818 - says what is wrong already
+class UnknownBlueprint(LookupError):
     """No blueprint goes by this name, number or id."""
 
 
 @final
-class ProvenanceBroken(Exception):  # noqa: N818 - names the state of the chain
+class ProvenanceBroken(Exception):
     """The chain of library events does not hold at ``position``, counted among library events from 0."""
 
     def __init__(self, position: int, reason: str) -> None:

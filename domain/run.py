@@ -50,6 +50,10 @@ STABILITY_EPOCHS: Final = 10
 GERMINATIONS_REMEMBERED: Final = 64
 
 
+class UnknownSlot(LookupError):
+    """A layer or seed that the host does not have."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class RunState:
@@ -98,19 +102,19 @@ class RunState:
         return tuple(sorted(name for name, seed in self.seeds.items() if seed.stage in ADAPTING))
 
     def layer(self, index: int) -> LayerLayout:
-        """Layout of layer ``index``; raises LookupError for a layer the host does not have."""
+        """Layout of layer ``index``; raises UnknownSlot for a layer the host does not have."""
         layout = self.started.layout
         if not 0 <= index < len(layout):
-            raise LookupError(f"the host has {len(layout)} layers but layer {index} was named")
+            raise UnknownSlot(f"the host has {len(layout)} layers but layer {index} was named")
         return layout[index]
 
     def seed(self, name: SeedId) -> Seed:
-        """The seed in a slot; dormant if it never germinated. Raises LookupError for a slot the host does not have."""
+        """The seed in a slot; dormant if it never germinated. Raises UnknownSlot."""
         known = self.seeds.get(name)
         if known is not None:
             return known
         if name.index >= self.layer(name.layer).seeds:
-            raise LookupError(f"layer {name.layer} has {self.layer(name.layer).seeds} seeds but {name} was named")
+            raise UnknownSlot(f"layer {name.layer} has {self.layer(name.layer).seeds} seeds but {name} was named")
         return Seed(seed_id=name)
 
     def germinable(self, name: SeedId) -> bool:
@@ -323,8 +327,26 @@ def _rolled_back(state: RunState, event: RollbackOrdered) -> RunState:
 
 
 def _checkpointed(state: RunState, event: CheckpointSaved) -> RunState:
-    kept = state.started.training.checkpoints_kept
-    return replace(state, checkpoints=(*state.checkpoints, event)[-kept:])
+    known = (*state.checkpoints, event)
+    kept = set(known[-state.started.training.checkpoints_kept :])
+    pinned = {restore_point(known, state, seed) for seed in state.seeds.values() if _is_open(seed)}
+    return replace(state, checkpoints=tuple(saved for saved in known if saved in kept | pinned))
+
+
+def restore_point(known: tuple[CheckpointSaved, ...], state: RunState, culprit: Seed | None) -> CheckpointSaved:
+    """The checkpoint that a rollback restores: the newest from before the culprit's germination.
+
+    Never one older than the latest fossil, which has to survive. Without a culprit the newest one of all.
+    """
+    if culprit is None or culprit.adaptation is None:
+        return known[-1]
+    fossils = [seed.since for seed in state.seeds.values() if seed.stage is Stage.FOSSILIZED]
+    latest = max([culprit.adaptation.germinated_at, *fossils])
+    return next((saved for saved in reversed(known) if saved.epoch <= latest), known[0])
+
+
+def _is_open(seed: Seed) -> bool:
+    return seed.adaptation is not None and seed.adaptation.outcome is None
 
 
 def _ended(state: RunState, event: RunEnded) -> RunState:

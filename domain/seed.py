@@ -9,8 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, final
 
-from domain.commands import Advance, Cancel, ChangeGrafting, Command, Cull, Germinate, GraftingStrategy, Reads
-from domain.commands import Recover, Reset
+from domain.commands import (
+    Advance,
+    Cancel,
+    ChangeGrafting,
+    Command,
+    Cull,
+    Germinate,
+    GraftingStrategy,
+    Reads,
+    Recover,
+    Reset,
+)
 from domain.events import (
     AdaptationConcluded,
     AlphaChanged,
@@ -49,7 +59,7 @@ MEASURED: Final = (Stage.EVALUATING, Stage.FINE_TUNING)
 """Stages in which a field report's evaluation metrics are gathered."""
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is no error: it is recorded and the run goes on
+class Refusal(Exception):
     """A command that the lifecycle does not allow. ``rule`` is for machines, ``reason`` for people."""
 
     def __init__(self, rule: str, reason: str) -> None:
@@ -127,6 +137,10 @@ class Boundary:
     metrics: EpochMetrics
     evidence: Evidence
     task: str
+
+    def planting(self, problem: str | None) -> Boundary:
+        """The same boundary, with what speaks against the blueprint that is to be planted."""
+        return replace(self, evidence=self.evidence.model_copy(update={"blueprint_problem": problem}))
 
 
 def decide(seed: Seed, command: Command, at: Boundary) -> tuple[DomainEvent, ...]:

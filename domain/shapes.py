@@ -22,7 +22,7 @@ BYTES_PER_PARAMETER: Final = 16
 
 
 @final
-class ShapeMismatch(ValueError):  # noqa: N818 - says what is wrong already
+class ShapeMismatch(ValueError):
     """A node cannot take what it is given in this slot."""
 
     def __init__(self, node: str, got: object, expected: str) -> None:

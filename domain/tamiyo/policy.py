@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, final
 
 import numpy as np
-from pydantic import Field
 
 from domain.commands import Decision, Draw
 from domain.events import EpochMetrics
@@ -28,10 +27,11 @@ class NoMemory(Value):
 
 
 @final
-class Observation(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
     """What a policy sees at a boundary. Nothing of the test set is in here."""
 
-    epoch: int = Field(ge=1)
+    epoch: int
     metrics: EpochMetrics
     reports: tuple[LayerHealthReport, ...]
     """One a layer, by layer."""

@@ -85,7 +85,7 @@ def redeem(state: bytes, blobs: RunBlobs) -> bytes:
 
 def _columns_to_arrow(report: LayerHealthReport) -> bytes:
     """Arrow IPC of the metrics (float64) and, if there are any, the error counts (int64), shape (seeds,)."""
-    import polars  # noqa: PLC0415 - slow to import and rarely needed
+    import polars
 
     columns: dict[str, Any] = {name: getattr(report, name).values for name in METRICS}
     if report.error_counts:
@@ -103,7 +103,7 @@ def _without_columns(event: LayerHealthReported) -> LayerHealthReported:
 
 def _with_columns(rest: str, body: bytes) -> LayerHealthReported:
     """Put the columns back. Raises ValueError if the body does not hold them."""
-    import polars  # noqa: PLC0415 - slow to import and rarely needed
+    import polars
 
     frame = polars.read_ipc(io.BytesIO(body))
     if tuple(frame.columns[: len(METRICS)]) != METRICS:

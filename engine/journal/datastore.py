@@ -127,7 +127,17 @@ class JournalTransaction(SQLiteTransaction):
 
 
 class JournalConnection(SQLiteConnection):
-    """A connection that hands out our transactions."""
+    """A connection that hands out our transactions, and that is closed only by whoever uses it."""
+
+    closes_when_returned = False
+
+    def close(self) -> None:
+        """Close now, or when it is returned if its pool was closed while another thread used it.
+
+        Closing a connection under a running statement is a segmentation fault.
+        """
+        if not self.closes_when_returned:
+            super().close()
 
     @contextmanager
     def transaction(self, *, commit: bool) -> Generator[SQLiteCursor, None, None]:
@@ -140,6 +150,22 @@ class JournalPool(SQLiteConnectionPool):
     """The library's pool, with the sync setting it lacks. The file is in WAL mode already: see ``prepare``."""
 
     synchronous: Synchronous = "normal"
+
+    def close(self) -> None:
+        """Close what lies in the pool at once, and what is in use as soon as it comes back."""
+        with self._put_condition:
+            for connection in self._in_use.values():
+                assert isinstance(connection, JournalConnection)
+                connection.closes_when_returned = True
+            super().close()
+
+    def put_connection(self, conn: SQLiteConnection) -> None:
+        """Take a connection back."""
+        if self.closed and isinstance(conn, JournalConnection) and conn.closes_when_returned:
+            conn.closes_when_returned = False
+            conn.close()
+        else:
+            super().put_connection(conn)
 
     def _create_connection(self) -> SQLiteConnection:
         try:

@@ -92,8 +92,8 @@ class Journal(AbstractContextManager["Journal"]):
             raise UnknownStore(
                 f"no store answers to {url!r}; use sqlite:///relative/path.db or sqlite:////absolute/path.db"
             )
-        from engine.journal.datastore import JournalDatastore  # noqa: PLC0415 - the seam: one store, one import
-        from engine.journal.recorder import JournalRecorder  # noqa: PLC0415
+        from engine.journal.datastore import JournalDatastore
+        from engine.journal.recorder import JournalRecorder
 
         path = Path(name)
         with translated(url):

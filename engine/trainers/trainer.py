@@ -6,6 +6,7 @@ The session never asks which one it has.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol, final
 
 from domain.events import CheckpointSaved, DomainEvent, EpochMetrics, SeedFaulted, TestScored
@@ -28,6 +29,16 @@ class Trained(Value):
     panic: str | None = None
     """Why the trainer's watchdog calls for a rollback, or None."""
 
+    @classmethod
+    def panicking(
+        cls, reason: str, *, reports: tuple[LayerHealthReport, ...] = (), faults: tuple[SeedFaulted, ...] = ()
+    ) -> Trained:
+        """An epoch that the watchdog stopped: there are no metrics worth having."""
+        nothing = EpochMetrics(
+            train_loss=math.nan, train_accuracy=math.nan, validation_loss=math.nan, validation_accuracy=math.nan
+        )
+        return cls(reports=reports, metrics=nothing, parameters=0, weights_digest="", faults=faults, panic=reason)
+
 
 class Trainer(Protocol):
     """Trains, reports, obeys. Deterministic: equal headers and equal orders give equal bits."""
@@ -44,7 +55,7 @@ class Trainer(Protocol):
         """Carry out this boundary's events in their order: a rollback first, else stage and alpha changes.
 
         ``state`` already contains ``events``. A blueprint that cannot be compiled is reported as a fault of the
-        next epoch, not raised here.
+        next epoch, not raised here. Checkpoints that ``state`` no longer keeps may be dropped.
         """
         ...
 

@@ -15,6 +15,7 @@ import pytest
 
 from domain.events import DecisionMade, EpochCompleted, EpochSealed, RunEnded
 from engine.journal.codec import Codec
+from engine.journal.datastore import JournalDatastore
 from engine.journal.errors import (
     EpochConflict,
     JournalBusy,
@@ -376,3 +377,16 @@ def test_a_reader_sees_whole_epochs_while_another_process_writes(url: str) -> No
 
     assert {length % 5 for length in lengths} == {0}
     assert lengths == sorted(lengths)
+
+
+def test_closing_the_file_spares_a_connection_that_is_in_use(tmp_path: Path) -> None:
+    """Closing a connection under another thread's statement would be a segmentation fault."""
+    datastore = JournalDatastore(tmp_path / "journal.db")
+    connection = datastore.pool.get_connection()
+
+    datastore.close()
+
+    assert connection.cursor().execute("SELECT 1") is None
+    assert not connection.closed
+    datastore.pool.put_connection(connection)
+    assert connection.closed

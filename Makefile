@@ -1,0 +1,44 @@
+# Every need has one command. Each does its own set-up: Python 3.11 and git are all it asks for.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test check lint bench growth golden clean
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "regrow needs Python 3.11 or newer: make PYTHON=python3 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "torch==2.13.0" -c constraints.txt
+	$(BIN)/pip install --quiet -e ".[dev]" -c constraints.txt
+	@touch $@
+
+demo: $(READY)  ## record digits, rebuild it, train it again in a new process, prove it identical
+	$(BIN)/python -m scenarios.demo
+
+test: $(READY)  ## the tests
+	$(BIN)/pytest -q -n 2
+
+lint: $(READY)  ## ruff, format, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## everything that must be green
+
+bench: $(READY)  ## speed, as ratios measured in one run
+	$(BIN)/python -m scenarios.bench
+
+growth: $(READY)  ## the growth table of scenarios/README.md, measured anew
+	$(BIN)/python -m scenarios.growth --write
+
+golden: $(READY)  ## record replays/golden anew; only where a change of the journal is meant
+	$(BIN)/python -m scenarios.golden
+
+clean:  ## remove what was built and recorded
+	rm -rf $(VENV) .regrow build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,66 @@
+"""The baseline that grows whenever it can: how much of a policy's gain is growth as such."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from domain.blueprint_record import BlueprintRecord
+from domain.commands import Decision, Germinate
+from domain.identifiers import SeedId
+from domain.run import RunState
+from domain.tamiyo.blueprint_strategies import reads_of
+from domain.tamiyo.housekeeping import housekeeping
+from domain.tamiyo.plateau import places_free
+from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AlwaysGrow:
+    """Germinates in every free seed while places are free, in order, with the blueprint that was used least."""
+
+    profile: str = "full"
+
+    def initial(self) -> NoMemory:
+        """It remembers nothing."""
+        return NoMemory()
+
+    def step(self, observation: Observation, memory: NoMemory, random: Randomness) -> Step[NoMemory]:
+        """Housekeeping, then a germination for every free place."""
+        del random
+        state = observation.state
+        places = places_free(state)
+        grown: list[Decision] = []
+        for seed in state.germinable_seeds() if places else ():
+            if len(grown) == places:
+                break
+            record = least_used(seed, state)
+            if record is not None:
+                grown.append(_germinate(seed, record, state, places))
+        return Step((*housekeeping(observation), *grown), memory)
+
+
+def least_used(seed: SeedId, state: RunState) -> BlueprintRecord | None:
+    """The offered blueprint that fits the slot and was used least, the lower number of equals; None if none fits."""
+    config = state.started.tamiyo_config
+    fitting = (
+        record
+        for record in state.library.offered()
+        if state.problem(seed, record.blueprint_id, reads_of(record, config)) is None
+    )
+    return min(fitting, key=lambda record: (record.statistics.uses, record.number), default=None)
+
+
+def _germinate(seed: SeedId, record: BlueprintRecord, state: RunState, places: int) -> Decision:
+    config = state.started.tamiyo_config
+    return Decision(
+        command=Germinate(
+            seed=seed,
+            blueprint_id=record.blueprint_id,
+            reads=reads_of(record, config),
+            grafting=config.default_grafting_strategy,
+        ),
+        reason=f"seed {seed} is free, {places} places are; {record.name} was used {record.statistics.uses} times",
+        urgency=1.0,
+    )

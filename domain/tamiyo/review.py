@@ -1,0 +1,109 @@
+"""What the shield and the decision checks say about a decision, with everything they need taken from the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from domain.blueprint_record import BlueprintRecord
+from domain.commands import Decision, Germinate, GraftingStrategy, Reads
+from domain.health import LayerHealthReport, need
+from domain.identifiers import SeedId
+from domain.lifecycle import Stage
+from domain.run import RunState
+from domain.safety import (
+    CurrentMetrics,
+    DecisionContext,
+    Deployment,
+    Violation,
+    validate_blueprint_deployment,
+    validate_decision,
+)
+from domain.shapes import flops, memory_mb
+
+
+def review(decision: Decision, state: RunState, reports: Sequence[LayerHealthReport]) -> tuple[Violation, ...]:
+    """Every violation of a decision; empty when it is safe. Only germinations are judged: the rest has its gates.
+
+    A germination that the lifecycle refuses anyway (no such seed or blueprint, or it does not fit) is left to it.
+    """
+    command, config = decision.command, state.started.tamiyo_config
+    if not isinstance(command, Germinate) or not config.enable_safety_validation:
+        return ()
+    try:
+        refused = state.problem(command.seed, command.blueprint_id, command.reads) is not None
+    except LookupError:
+        refused = True
+    if refused:
+        return ()
+    record = state.library.record(command.blueprint_id)
+    _, violations = validate_blueprint_deployment(
+        deployment(state, record, command.seed, command.reads, command.grafting)
+    )
+    context = _context(decision, command, record, state, reports)
+    return (*violations, *validate_decision(context, state.started.safety.decision_checks))
+
+
+def deployment(
+    state: RunState, record: BlueprintRecord, seed: SeedId, reads: Reads, grafting: GraftingStrategy
+) -> Deployment:
+    """What the shield is asked about ``record`` in slot ``seed``. Raises ShapeMismatch where it does not fit."""
+    header = state.started
+    layer = header.layout[seed.layer]
+    read, chunk = layer.read_width(reads, seed.index), layer.chunk_width(seed.index)
+    statistics = record.statistics
+    measured = statistics.mean_gradient_variance if statistics.measured else None
+    metrics = CurrentMetrics(
+        latency_ms=header.hardware.latency_ms(flops(record.graph, read=read, chunk=chunk)),
+        memory_gb=memory_mb(record.graph, read=read, chunk=chunk) / 1e3,
+        drift=_drift(state),
+        stable_epochs=_stable_epochs(state),
+        gradient_variance=record.metadata.estimates.gradient_variance_estimate if measured is None else measured,
+        consecutive_failures=state.consecutive_failures,
+        grafting=grafting,
+    )
+    config = header.tamiyo_config
+    return Deployment(
+        blueprint=record.metadata,
+        hardware=header.hardware,
+        metrics=metrics,
+        config=header.safety,
+        memory_margin=config.memory_safety_margin,
+        latency_margin=config.latency_safety_margin,
+        enforce_hardware=config.enforce_hardware_constraints,
+    )
+
+
+def _drift(state: RunState) -> float:
+    """Largest weight drift of what is meant to stand still: ACTIVE seeds hold, fossils are for good."""
+    still = {Stage.ACTIVE, Stage.FOSSILIZED}
+    drifts = [entry.weight_drift for name, entry in state.progress.items() if state.seed(name).stage in still]
+    return math.nan if any(math.isnan(drift) for drift in drifts) else max(drifts, default=0.0)
+
+
+def _stable_epochs(state: RunState) -> int | None:
+    """Epochs since a loss that was not finite, as far back as metrics are kept; None when there is none."""
+    for age, metrics in enumerate(reversed(state.recent)):
+        if not (math.isfinite(metrics.validation_loss) and math.isfinite(metrics.train_loss)):
+            return age
+    return None
+
+
+def _context(
+    decision: Decision,
+    command: Germinate,
+    record: BlueprintRecord,
+    state: RunState,
+    reports: Sequence[LayerHealthReport],
+) -> DecisionContext:
+    weights = state.started.tamiyo_config.health_weights
+    certified = record.certificate is not None
+    return DecisionContext(
+        confidence=decision.confidence,
+        urgency=decision.urgency,
+        layer=command.seed.layer,
+        epoch=state.epoch,
+        germinations=state.last_germinations,
+        layer_health=tuple(1.0 - float(need(report, weights).values.mean()) for report in reports if report.seeds),
+        safety_score=1.0 - record.metadata.urabrask.risk_score if certified else None,
+    )

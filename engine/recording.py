@@ -1,0 +1,44 @@
+"""A sink that records what a session seals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+from domain.events import DomainEvent, EpochSealed
+from engine.journal.journal import Journal
+from engine.journal.seals import GENESIS_HEAD, Head
+
+
+@final
+class JournalSink:
+    """Appends each epoch of one run to a journal, in one transaction an epoch."""
+
+    def __init__(self, journal: Journal, run_id: str) -> None:
+        self._journal = journal
+        self._run_id = run_id
+        self.head: Head = journal.head(run_id) or GENESIS_HEAD
+        """Where the recording stands."""
+
+    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
+        """Record ``events`` and their seal. Raises StorageFailed, EpochConflict; then nothing of the epoch is recorded."""
+        seal, self.head = self._journal.seal_epoch(
+            self._run_id,
+            self.head.position + 1,
+            events,
+            epoch=epoch,
+            state_digest=state_digest,
+            memory_digest=memory_digest,
+        )
+        return seal
+
+
+@final
+class Discard:
+    """A sink that records nothing: for measuring what recording costs, and for runs nobody will ask about."""
+
+    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
+        """The seal, with no log digest."""
+        return EpochSealed(
+            epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
+        )

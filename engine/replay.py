@@ -1,0 +1,183 @@
+"""How strong a claim about a recorded run is: the rungs, climbed one by one.
+
+1 intact: the log is as it was sealed. 2 same state: rebuilding gives the sealed state at every epoch.
+3 same decisions: the policies decide the same over the recorded reports. 4 same run: trained again, everything is
+the same, bytes of floats included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Final, final
+
+from domain.events import DomainEvent, EpochSealed, RunStarted
+from domain.header import RunHeader
+from domain.karn.policy import KarnPolicy
+from domain.run import RunState, evolve
+from domain.tamiyo.policy import TamiyoPolicy
+from domain.values import Value
+from engine.divergence import Divergence, compare
+from engine.journal.journal import Journal
+from engine.session import Session
+from engine.trainers.recorded import RecordedTrainer, RecordingEnded
+from engine.trainers.trainer import Trainer
+
+RUNGS: Final = {
+    0: "nothing is claimed",
+    1: "intact: the log is as it was sealed",
+    2: "same state: rebuilding gives the sealed state at every epoch",
+    3: "same decisions: the policies decide the same over the recorded reports",
+    4: "same run: trained again in a new process, every event is the same to the last bit",
+}
+
+
+@final
+class Verification(Value):
+    """The highest rung reached, and what stopped the climb if something did."""
+
+    run: str
+    rung: int
+    digest: str
+    """Of the whole log: the run's digest."""
+    epochs: int
+    events: int
+    divergence: Divergence | None = None
+    not_comparable: str | None = None
+    """Why rung 4 could not be tried: it is then neither passed nor failed."""
+
+    @property
+    def claim(self) -> str:
+        """The rung in words."""
+        return RUNGS[self.rung]
+
+
+class Diverged(Exception):
+    """A replay differs from its recording."""
+
+    def __init__(self, divergence: Divergence) -> None:
+        super().__init__(divergence.line)
+        self.divergence = divergence
+
+
+@final
+class ComparingSink:
+    """Compares what a session seals with what was recorded, and stops it at the first difference."""
+
+    def __init__(self, recorded: Sequence[DomainEvent]) -> None:
+        self._epochs = {epoch: list(events) for epoch, events in groupby(recorded, key=lambda event: event.epoch)}
+        self._past: list[DomainEvent] = []
+
+    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
+        """The recorded seal, if everything before and in it is the same. Raises Diverged."""
+        recorded = self._epochs.get(epoch, [])
+        sealed = recorded[-1] if recorded and isinstance(recorded[-1], EpochSealed) else None
+        replayed = list(events)
+        if sealed is not None:
+            # The log digest follows from the events themselves, which are compared one by one.
+            known = {"state_digest": state_digest, "memory_digest": memory_digest, "events": len(replayed)}
+            replayed.append(sealed.model_copy(update=known))
+        divergence = compare(recorded, replayed, len(self._past) + 1, self._past)
+        if divergence is not None or sealed is None:
+            assert divergence is not None, f"epoch {epoch} was sealed but never recorded"
+            raise Diverged(divergence)
+        self._past += recorded
+        return sealed
+
+    def epochs_to_come(self, after: int) -> list[DomainEvent]:
+        """What was recorded after epoch ``after``."""
+        return [event for epoch, events in self._epochs.items() if epoch > after for event in events]
+
+
+def header_of(events: Sequence[DomainEvent]) -> RunHeader:
+    """The header that a run opens with."""
+    assert events and isinstance(events[0], RunStarted), "a run opens with its header"
+    return events[0].header
+
+
+def same_state(events: Sequence[DomainEvent]) -> Divergence | None:
+    """Rung 2: fold the log and compare the state at each seal. None if every one is as sealed."""
+    state = RunState()
+    for position, event in enumerate(events, start=1):
+        if isinstance(event, EpochSealed) and state.digest() != event.state_digest:
+            rebuilt = event.model_copy(update={"state_digest": state.digest()})
+            return compare([event], [rebuilt], position, events[: position - 1])
+        state = evolve(state, event)
+    return None
+
+
+def replay(
+    events: Sequence[DomainEvent],
+    trainer: Trainer,
+    tamiyo: TamiyoPolicy,
+    karn: KarnPolicy,
+    watch: Callable[[int], None] = lambda epoch: None,
+) -> Divergence | None:
+    """Run the whole run again with ``trainer`` and compare event for event. None if nothing differs.
+
+    A recording that stops before its run ended (a crash) is compared as far as it goes.
+    """
+    last = events[-1].epoch
+    sink = ComparingSink(events)
+    session = Session(trainer, tamiyo, karn, sink, watch=lambda view: watch(view.state.epoch))
+    library = [event for event in events if event.epoch == 0 and event.TOPIC.startswith("blueprint-")]
+    try:
+        session.plant(header_of(events), library)
+        while session.state.ending is None and session.state.epoch < last:
+            session.step()
+    except Diverged as diverged:
+        return diverged.divergence
+    except RecordingEnded as ended:
+        return _ran_past(events, ended)
+    left = sink.epochs_to_come(session.state.epoch)
+    if left:
+        done = len(events) - len(left)
+        return compare(left, [], done + 1, events[:done])
+    return None
+
+
+def _ran_past(events: Sequence[DomainEvent], ended: RecordingEnded) -> Divergence:
+    """The replay wants what the recording of this epoch does not hold: it took another course in this epoch."""
+    position = next(i for i, event in enumerate(events, start=1) if event.epoch >= ended.epoch)
+    epoch_events = [event for event in events if event.epoch == ended.epoch]
+    divergence = compare(epoch_events, [], position, events[: position - 1])
+    assert divergence is not None
+    return divergence.model_copy(
+        update={
+            "replayed_topic": f"a call for {ended.wanted}",
+            "cause": "the engine asks the trainer for something else",
+        }
+    )
+
+
+def verify(
+    journal: Journal,
+    run_id: str,
+    policies: Callable[[RunHeader], tuple[TamiyoPolicy, KarnPolicy]],
+    retrain: Callable[[Sequence[DomainEvent]], Divergence | str | None] | None = None,
+) -> Verification:
+    """Climb the rungs of one run. Rung 4 is tried if ``retrain`` is given; it answers with a divergence, with a
+    reason why the run is not comparable here, or with None for "the same".
+
+    Raises JournalDamaged where rung 1 fails, RunMissing, JournalTooNew.
+    """
+    heads = journal.verify(run_id)
+    events = journal.events(run_id)
+    reached = Verification(
+        run=run_id, rung=1, digest=heads[-1].digest, epochs=heads[-1].epoch, events=heads[-1].position
+    )
+    divergence = same_state(events)
+    if divergence is not None:
+        return reached.model_copy(update={"divergence": divergence})
+    tamiyo, karn = policies(header_of(events))
+    divergence = replay(events, RecordedTrainer(events), tamiyo, karn)
+    if divergence is not None:
+        return reached.model_copy(update={"rung": 2, "divergence": divergence})
+    if retrain is None:
+        return reached.model_copy(update={"rung": 3})
+    answer = retrain(events)
+    if answer is None:
+        return reached.model_copy(update={"rung": 4})
+    if isinstance(answer, str):
+        return reached.model_copy(update={"rung": 3, "not_comparable": answer})
+    return reached.model_copy(update={"rung": 3, "divergence": answer})

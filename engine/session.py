@@ -1,0 +1,358 @@
+"""One run: plant, then epoch after epoch train, report, decide, evolve, act, seal.
+
+The session does not know which trainer it has, and a replay is this same loop over the recorded one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, final
+
+from domain import library
+from domain import seed as seeds
+from domain.blueprint import blueprint_id
+from domain.commands import Decision, Germinate, RollBack, Wait
+from domain.events import (
+    AdaptationConcluded,
+    BlueprintProposed,
+    CheckpointSaved,
+    CommandRefused,
+    DecisionMade,
+    DecisionVetoed,
+    DomainEvent,
+    EpochCompleted,
+    EpochSealed,
+    FieldReportFiled,
+    LayerHealthReported,
+    PanicRaised,
+    ProposalRefused,
+    RollbackOrdered,
+    RollbackSource,
+    RunEnded,
+    RunEnding,
+    RunStarted,
+    SeedGerminated,
+)
+from domain.header import RunHeader
+from domain.identifiers import Epoch, SeedId
+from domain.karn.policy import KarnObservation, KarnPolicy, KarnStep, Proposal
+from domain.library import UnknownBlueprint
+from domain.lifecycle import Outcome, Stage
+from domain.run import RunState, UnknownSlot, evolve, restore_point
+from domain.seed import Refusal
+from domain.tamiyo.policy import Observation, Step, TamiyoPolicy
+from domain.tamiyo.ramping import ramp
+from domain.tamiyo.review import review
+from domain.values import Value
+from engine.randomness import BoundaryRandomness
+from engine.trainers.trainer import Trained, Trainer
+
+PANICS_MAX: Final = 3
+"""Panics in a row after which the run ends DIVERGED."""
+
+
+class Sink(Protocol):
+    """Where sealed epochs go."""
+
+    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
+        """Record ``events`` and their seal in one transaction; return the seal."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EpochView:
+    """What a bystander may see of an epoch that was just sealed."""
+
+    state: RunState
+    events: tuple[DomainEvent, ...]
+    seal: EpochSealed
+
+
+class PolicyFailed(Exception):
+    """A policy raised, or returned something that is no decision."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Memories:
+    """What the policies remember, as one value."""
+
+    tamiyo: Value
+    karn: Value
+
+    def to_json(self) -> str:
+        """Both as one JSON document."""
+        return f'{{"tamiyo":{self.tamiyo.model_dump_json()},"karn":{self.karn.model_dump_json()}}}'
+
+    def digest(self) -> str:
+        """SHA-256, 64 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+@final
+class Session:
+    """Runs one run from its planting to its ending."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        tamiyo: TamiyoPolicy,
+        karn: KarnPolicy,
+        sink: Sink,
+        *,
+        watch: Callable[[EpochView], None] = lambda view: None,
+    ) -> None:
+        self._trainer = trainer
+        self._tamiyo = tamiyo
+        self._karn = karn
+        self._sink = sink
+        self._watch = watch
+        self._open: list[DomainEvent] = []
+        self._saved: dict[str, Memories] = {}
+        self._memories = Memories(self._remembered(tamiyo.initial), self._remembered(karn.initial))
+        self.state = RunState()
+
+    def run(self, header: RunHeader, blueprints: Iterable[DomainEvent]) -> RunState:
+        """Plant and train until the run ends. Whatever is raised, sealed epochs stay recorded."""
+        self.plant(header, blueprints)
+        while self.state.ending is None:
+            self.step()
+        return self.state
+
+    def plant(self, header: RunHeader, blueprints: Iterable[DomainEvent]) -> None:
+        """Epoch 0: the header, the first library, the untrained network's checkpoint and score."""
+        self._trainer.plant(header)
+        self._record(RunStarted(epoch=0, header=header))
+        for event in blueprints:
+            self._record(event)
+        self._checkpoint(Epoch(0))
+        self._record(self._trainer.score(Epoch(0), "planting"))
+        self._seal(0)
+
+    def step(self) -> None:
+        """One epoch, sealed."""
+        epoch = Epoch(self.state.epoch + 1)
+        trained = self._trainer.train(epoch, self.state)
+        self._report(epoch, trained)
+        acted_from = len(self._open)
+        try:
+            if trained.panic is None:
+                self._decide(epoch, trained)
+            else:
+                self._roll_back(epoch, RollbackSource.TOLARIA, trained.panic, None)
+        except PolicyFailed as failure:
+            self._record(RunEnded(epoch=epoch, ending=RunEnding.POLICY_FAILED, reason=str(failure)))
+        acts = tuple(self._open[acted_from:])
+        self._trainer.obey(epoch, acts, self.state)
+        if trained.panic is None and self._wants_checkpoint(epoch, acts):
+            self._checkpoint(epoch)
+        if any(isinstance(event, SeedGerminated) for event in acts):
+            self._record(self._trainer.score(epoch, "germination"))
+        self._end_if_due(epoch)
+        self._seal(epoch)
+
+    # Recording
+
+    def _record(self, event: DomainEvent) -> None:
+        self.state = evolve(self.state, event)
+        self._open.append(event)
+
+    def _seal(self, epoch: int) -> None:
+        events = tuple(self._open)
+        seal = self._sink.seal(epoch, events, self.state.digest(), self._memories.digest())
+        self._open.clear()
+        self._watch(EpochView(self.state, events, seal))
+
+    def _report(self, epoch: Epoch, trained: Trained) -> None:
+        for report in trained.reports:
+            self._record(LayerHealthReported(epoch=epoch, report=report))
+        if trained.panic is None:
+            self._record(
+                EpochCompleted(
+                    epoch=epoch,
+                    metrics=trained.metrics,
+                    parameters=trained.parameters,
+                    weights_digest=trained.weights_digest,
+                )
+            )
+        else:
+            self._record(PanicRaised(epoch=epoch, reason=trained.panic))
+        for fault in trained.faults:
+            self._record(fault)
+
+    # Deciding
+
+    def _decide(self, epoch: Epoch, trained: Trained) -> None:
+        for name in self.state.active:
+            self._apply(seeds.succumb(self.state.seed(name), self.state.boundary(name)))
+        step = self._step_tamiyo(epoch, trained)
+        for number, decision in enumerate(step.decisions):
+            self._record(DecisionMade(epoch=epoch, number=number, decision=decision))
+            self._carry_out(epoch, number, decision, trained)
+        # A rollback has put back what Tamiyo remembered then; what it thinks now belongs to the past it left.
+        if not self._rolled_back_at(epoch):
+            self._memories = Memories(step.memory, self._memories.karn)
+        self._apply(ramp(self.state))
+        self._invent(epoch)
+
+    def _step_tamiyo(self, epoch: Epoch, trained: Trained) -> Step[Any]:
+        seen = Observation(epoch=epoch, metrics=trained.metrics, reports=trained.reports, state=self.state)
+        random = BoundaryRandomness(self.state.started.run_key, epoch)
+        try:
+            step = self._tamiyo.step(seen, self._memories.tamiyo, random)
+        except Exception as error:
+            raise PolicyFailed(
+                f"{_name(self._tamiyo)} raised {type(error).__name__} at epoch {epoch}: {error}"
+            ) from error
+        if not isinstance(step, Step):
+            raise PolicyFailed(f"{_name(self._tamiyo)} returned {_short(step)} at epoch {epoch}, not a Step")
+        if not isinstance(step.memory, Value):
+            raise PolicyFailed(f"{_name(self._tamiyo)} remembers {_short(step.memory)} at epoch {epoch}, not a Value")
+        for decision in step.decisions:
+            if not isinstance(decision, Decision):
+                raise PolicyFailed(f"{_name(self._tamiyo)} decided {_short(decision)} at epoch {epoch}, not a Decision")
+        return step
+
+    def _carry_out(self, epoch: Epoch, number: int, decision: Decision, trained: Trained) -> None:
+        command = decision.command
+        if isinstance(command, Wait):
+            return
+        if self._rolled_back_at(epoch):
+            self._refuse(epoch, number, "rolled-back", "the boundary ended with its rollback; decide again next epoch")
+            return
+        try:
+            found = review(decision, self.state, trained.reports)
+            if found:
+                self._record(DecisionVetoed(epoch=epoch, number=number, violations=found))
+            elif isinstance(command, RollBack):
+                self._roll_back(epoch, RollbackSource.TAMIYO, decision.reason, command.seed)
+            else:
+                at = self.state.boundary(command.seed)
+                if isinstance(command, Germinate):
+                    at = at.planting(self.state.problem(command.seed, command.blueprint_id, command.reads))
+                self._apply(seeds.decide(self.state.seed(command.seed), command, at))
+        except Refusal as refusal:
+            self._refuse(epoch, number, refusal.rule, refusal.reason)
+        except (UnknownSlot, UnknownBlueprint) as error:
+            self._refuse(epoch, number, "unknown", str(error.args[0]))
+
+    def _invent(self, epoch: Epoch) -> None:
+        """Karn's turn: what it proposes enters the library as speculative, or is refused with a reason."""
+        filed = tuple(event.report for event in self._open if isinstance(event, FieldReportFiled))
+        seen = KarnObservation(epoch=epoch, reports=filed, library=self.state.library)
+        random = BoundaryRandomness(self.state.started.run_key, epoch)
+        try:
+            step = self._karn.step(seen, self._memories.karn, random)
+        except Exception as error:
+            raise PolicyFailed(
+                f"{_name(self._karn)} raised {type(error).__name__} at epoch {epoch}: {error}"
+            ) from error
+        if not isinstance(step, KarnStep) or not all(isinstance(entry, Proposal) for entry in step.proposals):
+            raise PolicyFailed(f"{_name(self._karn)} returned {_short(step)} at epoch {epoch}, not a KarnStep of Proposals")
+        self._memories = Memories(self._memories.tamiyo, step.memory)
+        for number, proposal in enumerate(step.proposals):
+            self._consider(epoch, number, proposal)
+
+    def _consider(self, epoch: Epoch, number: int, proposal: Proposal) -> None:
+        name = blueprint_id(proposal.graph)
+        self._record(
+            BlueprintProposed(
+                epoch=epoch,
+                number=number,
+                blueprint_id=name,
+                reason=proposal.reason,
+                propensity=proposal.propensity,
+                draws=proposal.draws,
+            )
+        )
+        register = library.Register(
+            blueprint_id=name,
+            graph=proposal.graph,
+            metadata=proposal.metadata,
+            parent_id=proposal.parent_id,
+            mutation=proposal.mutation,
+        )
+        try:
+            self._record(library.decide(self.state.library, register, epoch))
+        except library.LibraryRefused as refusal:
+            refused = ProposalRefused(epoch=epoch, number=number, rule=refusal.rule, reason=refusal.reason)
+            self._record(refused)
+
+    def _refuse(self, epoch: Epoch, number: int, rule: str, reason: str) -> None:
+        self._record(CommandRefused(epoch=epoch, number=number, rule=rule, reason=reason))
+
+    def _apply(self, events: Iterable[DomainEvent]) -> None:
+        for event in events:
+            self._record(event)
+
+    def _roll_back(self, epoch: Epoch, source: RollbackSource, reason: str, culprit: SeedId | None) -> None:
+        state = self.state
+        suspect = None if culprit is None else state.seed(culprit)
+        if suspect is not None and (suspect.adaptation is None or suspect.adaptation.outcome is not None):
+            raise Refusal("nothing-to-roll-back", f"seed {culprit} has no open adaptation at epoch {epoch}")
+        target = restore_point(state.checkpoints, state, suspect)
+        self._record(
+            RollbackOrdered(
+                epoch=epoch,
+                source=source,
+                reason=reason,
+                culprit=culprit,
+                checkpoint_epoch=target.epoch,
+                checkpoint=target.checkpoint,
+            )
+        )
+        for name in sorted(self.state.seeds):
+            seed = self.state.seed(name)
+            if name in self.state.active or seed.stage is Stage.ERROR_RECOVERY or name == culprit:
+                self._apply(seeds.roll_back(seed, reason, self.state.boundary(name)))
+        self._memories = self._saved[target.checkpoint]
+
+    def _rolled_back_at(self, epoch: Epoch) -> bool:
+        return any(isinstance(event, RollbackOrdered) and event.epoch == epoch for event in self._open)
+
+    # Acting
+
+    def _wants_checkpoint(self, epoch: Epoch, acts: tuple[DomainEvent, ...]) -> bool:
+        """At every so many epochs, and where a rollback may have to come back to: a germination, a fossil."""
+        return epoch % self.state.started.training.checkpoint_every == 0 or any(
+            isinstance(event, SeedGerminated)
+            or (isinstance(event, AdaptationConcluded) and event.outcome is Outcome.FOSSILIZED)
+            for event in acts
+        )
+
+    def _checkpoint(self, epoch: Epoch) -> None:
+        saved = self._trainer.checkpoint(epoch, self._memories.to_json())
+        self._record(saved)
+        kept: Sequence[CheckpointSaved] = self.state.checkpoints
+        self._saved[saved.checkpoint] = self._memories
+        self._saved = {entry.checkpoint: self._saved[entry.checkpoint] for entry in kept}
+
+    def _end_if_due(self, epoch: Epoch) -> None:
+        if self.state.ending is None and self.state.consecutive_panics >= PANICS_MAX:
+            reason = f"{PANICS_MAX} panics in a row, the last at epoch {epoch}"
+            self._record(RunEnded(epoch=epoch, ending=RunEnding.DIVERGED, reason=reason))
+        elif self.state.ending is None and epoch >= self.state.started.epochs:
+            self._record(RunEnded(epoch=epoch, ending=RunEnding.COMPLETED, reason=f"{epoch} epochs were trained"))
+        if self.state.ending is not None:
+            self._record(self._trainer.score(epoch, "ending"))
+
+    def _remembered(self, initial: Callable[[], Any]) -> Value:
+        try:
+            memory = initial()
+        except Exception as error:
+            raise PolicyFailed(f"{initial.__qualname__} raised {type(error).__name__}: {error}") from error
+        if not isinstance(memory, Value):
+            raise PolicyFailed(f"{initial.__qualname__} returned {_short(memory)}, not a Value")
+        return memory
+
+
+def _name(policy: object) -> str:
+    return type(policy).__name__
+
+
+def _short(thing: object) -> str:
+    text = repr(thing)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,302 @@
+"""Tolaria: the live trainer. Trains the host and whatever grows in it, one epoch at a time, on torch.
+
+Nothing random is left running between epochs: weights are drawn when something is built, the order of the data from
+the epoch's own stream. A checkpoint therefore needs no generator.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from domain.events import (
+    CheckpointSaved,
+    DomainEvent,
+    EpochMetrics,
+    FaultKind,
+    RollbackOrdered,
+    SeedFaulted,
+    TestScored,
+)
+from domain.header import RunHeader
+from domain.health import LayerHealthReport, SeedProgress
+from domain.identifiers import Epoch, SeedId
+from domain.run import RunState
+from engine.randomness import stream
+from engine.trainers.data import Part, TaskData, TaskLoader
+from engine.trainers.live.checkpoints import CheckpointStore, Snapshot, Structure, load, pack
+from engine.trainers.live.fingerprint import settle
+from engine.trainers.live.grafts import IN_FORWARD
+from engine.trainers.live.kasmina import KasminaLayer
+from engine.trainers.live.network import GrownNetwork
+from engine.trainers.live.probes import LayerProbe, host_flops
+from engine.trainers.live.watchdog import Watchdog
+from engine.trainers.trainer import Trained
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """A part of the data as tensors."""
+
+    inputs: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, part: Part) -> _Samples:
+        return cls(torch.tensor(part.inputs), torch.tensor(part.labels))
+
+
+@final
+class _Planted:
+    """What exists from the planting on."""
+
+    def __init__(self, header: RunHeader, data: TaskData) -> None:
+        if header.layout[0].inputs != data.features:
+            raise ValueError(
+                f"the layout expects {header.layout[0].inputs} features but task {header.task.name} has {data.features}"
+            )
+        self.header: Final = header
+        self.network: Final = GrownNetwork(header, data.classes)
+        self.train: Final = _Samples.of(data.train)
+        self.validation: Final = _Samples.of(data.validation)
+        self.test: Final = _Samples.of(data.test)
+        self.watchdog = Watchdog()
+        self.passes = 0
+        """Forward passes since the planting, scoring left out."""
+
+
+@final
+class LiveTrainer:
+    """Implements ``Trainer`` on torch. ``data`` is the task's data or what loads it at the planting."""
+
+    def __init__(self, data: TaskData | TaskLoader, store: CheckpointStore) -> None:
+        self._data: Final = data
+        self._store: Final = store
+        self._saved: list[str] = []
+        self._planted: _Planted | None = None
+
+    @property
+    def _here(self) -> _Planted:
+        assert self._planted is not None, "the trainer must be planted first"
+        return self._planted
+
+    @property
+    def network(self) -> GrownNetwork:
+        """Host, grafts and optimizer; for tests and for the curious, not for policies."""
+        return self._here.network
+
+    def plant(self, header: RunHeader) -> None:
+        """Build everything from the header. Raises ValueError if the data do not fit the layout."""
+        settle(header.training.threads)
+        data = self._data if isinstance(self._data, TaskData) else self._data(header.task, header.run_key)
+        self._planted = _Planted(header, data)
+
+    # Training
+
+    def train(self, epoch: Epoch, state: RunState) -> Trained:
+        """Train and validate one epoch. Checkpoints that ``state``, by now recorded, no longer keeps are released."""
+        here = self._here
+        settle(here.header.training.threads)
+        self._release(state)
+        failures = here.network.load_missing(state)
+        here.network.follow(state)
+        for graft in here.network.grafts:
+            graft.begin()
+        train_loss, train_accuracy, panic = self._train(epoch)
+        if panic is not None:
+            return Trained.panicking(panic, faults=self._faults(epoch, failures))
+        with torch.no_grad():
+            loss, accuracy, reports = self._validate(failures)
+        here.watchdog, panic = here.watchdog.after(epoch, loss)
+        faults = self._faults(epoch, failures)
+        if panic is not None:
+            return Trained.panicking(panic, reports=reports, faults=faults)
+        return Trained(
+            reports=reports,
+            metrics=EpochMetrics(
+                train_loss=train_loss,
+                train_accuracy=train_accuracy,
+                validation_loss=loss,
+                validation_accuracy=accuracy,
+            ),
+            parameters=here.network.parameters,
+            weights_digest=here.network.digest(),
+            faults=faults,
+        )
+
+    def _train(self, epoch: int) -> tuple[float, float, str | None]:
+        """One pass over the training data: mean loss, accuracy, and why it panicked, or None."""
+        here = self._here
+        order = torch.from_numpy(
+            stream(here.header.run_key, "tolaria/order", epoch).permutation(len(here.train.labels))
+        )
+        size = here.header.training.batch_size
+        batches = zip(here.train.inputs[order].split(size), here.train.labels[order].split(size), strict=True)
+        alone = [layer for layer in here.network.layers if any(graft.isolation for graft in layer.grafts.values())]
+        learning = [graft for graft in here.network.grafts if graft.stage in IN_FORWARD]
+        total = 0.0
+        right = torch.zeros((), dtype=torch.int64)
+        module, optimizer, learns = here.network.module, here.network.optimizer, here.network.learns
+        for number, (inputs, labels) in enumerate(batches):
+            with torch.set_grad_enabled(learns):
+                logits = module(inputs)
+                loss = functional.cross_entropy(logits, labels)
+            here.passes += 1
+            value = loss.item()
+            if not math.isfinite(value):
+                return value, math.nan, f"the training loss of epoch {epoch} is {value} in batch {number}"
+            total += value * len(labels)
+            right += (logits.detach().argmax(dim=1) == labels).sum()
+            if loss.requires_grad:
+                optimizer.clear()
+                loss.backward()
+                stepping = [graft for graft in learning if graft.accept_gradient(graft.parameters)]
+                optimizer.step()
+                for graft in stepping:
+                    graft.stepped()
+            for layer in alone:
+                _learn_alone(layer)
+        samples = len(here.train.labels)
+        return total / samples, int(right) / samples, None
+
+    def _validate(
+        self, failures: dict[SeedId, tuple[FaultKind, str]]
+    ) -> tuple[float, float, tuple[LayerHealthReport, ...]]:
+        """Loss and accuracy on the validation data, and what the layers looked like meanwhile."""
+        here = self._here
+        for layer in here.network.layers:
+            layer.arrange(watched=True)
+        loss, accuracy = self._assess(here.validation)
+        here.passes += 1
+        reports = tuple(
+            self._report(layer, probe, failures)
+            for layer, probe in zip(here.network.layers, here.network.probes, strict=True)
+        )
+        for layer in here.network.layers:
+            layer.arrange()
+        return loss, accuracy, reports
+
+    def _assess(self, samples: _Samples) -> tuple[float, float]:
+        """Loss in nats and accuracy of the network as it stands, in one batch: another batch shape is other bits."""
+        logits = self._here.network.module(samples.inputs)
+        right = (logits.argmax(dim=1) == samples.labels).sum()
+        return float(functional.cross_entropy(logits, samples.labels)), int(right) / len(samples.labels)
+
+    def _report(
+        self, layer: KasminaLayer, probe: LayerProbe, failures: dict[SeedId, tuple[FaultKind, str]]
+    ) -> LayerHealthReport:
+        here = self._here
+        hardware = here.header.hardware
+        assert layer.seen is not None, "the layer was not watched"
+        assert layer.given is not None, "the layer was not watched"
+        grafts = [layer.grafts[index] for index in sorted(layer.grafts)]
+        work = host_flops(layer.layout) + sum(graft.flops for graft in grafts if graft.stage in IN_FORWARD)
+        counts = [0] * layer.layout.seeds
+        for graft in grafts:
+            counts[graft.seed.index] = graft.faults.total
+        for name in failures:
+            if name.layer == layer.layout.layer:
+                counts[name.index] += 1
+        progress: list[SeedProgress] = [
+            graft.progress(hardware.latency_ms(graft.flops), graft.unexplained(*layer.seen)) for graft in grafts
+        ]
+        return LayerHealthReport(
+            layer=layer.layout.layer,
+            **probe.measure(layer.given, here.network.optimizer),
+            execution_latency_ms=hardware.latency_ms(work),
+            cache_hit_rate=0.0 if here.network.loads[layer.layout.layer] else 1.0,
+            total_executions=here.passes,
+            error_counts=tuple(counts) if any(counts) else (),
+            progress=tuple(progress),
+        )
+
+    def _faults(self, epoch: int, failures: dict[SeedId, tuple[FaultKind, str]]) -> tuple[SeedFaulted, ...]:
+        failed = [
+            SeedFaulted(epoch=epoch, seed=seed, kind=kind, detail=detail) for seed, (kind, detail) in failures.items()
+        ]
+        for graft in self._here.network.grafts:
+            failed += graft.faults.events(epoch, graft.seed)
+        return tuple(sorted(failed, key=lambda fault: fault.seed))
+
+    # Obeying
+
+    def obey(self, epoch: Epoch, events: tuple[DomainEvent, ...], state: RunState) -> None:
+        """Roll back if that was ordered, then stand as ``state`` says. New blueprints are compiled by the next epoch.
+
+        Raises CheckpointMissing or CheckpointDamaged when the checkpoint to go back to is not whole.
+        """
+        for event in events:
+            if isinstance(event, RollbackOrdered):
+                assert event.epoch == epoch, f"a rollback of epoch {event.epoch} at the end of epoch {epoch}"
+                self._return_to(event.checkpoint, state)
+        self._here.network.follow(state)
+
+    def checkpoint(self, epoch: Epoch, controller: str) -> CheckpointSaved:
+        """Save everything needed to go on from this boundary."""
+        content = pack(self.snapshot(epoch, controller))
+        digest = self._store.put(content)
+        if digest not in self._saved:
+            self._saved.append(digest)
+        return CheckpointSaved(epoch=epoch, checkpoint=digest, size=len(content))
+
+    def snapshot(self, epoch: int, controller: str) -> Snapshot:
+        """The trainer at this boundary, sharing memory with it."""
+        here = self._here
+        structure = Structure(
+            epoch=epoch,
+            controller=controller,
+            passes=here.passes,
+            loads=tuple(here.network.loads),
+            losses=here.watchdog.history,
+            anomalies=here.watchdog.anomalies,
+            manifest=here.network.optimizer.manifest,
+            grafts=here.network.records(),
+        )
+        return Snapshot(structure, here.network.tensors())
+
+    def restore(self, digest: str, state: RunState) -> str:
+        """Resume: become, freshly planted, the trainer that saved ``digest``; ``state`` is the run at that boundary.
+
+        Gives the controller's memory that was saved with it. Raises CheckpointMissing or CheckpointDamaged.
+        """
+        structure = self._return_to(digest, state)
+        self._here.passes = structure.passes
+        self._here.network.loads = list(structure.loads)
+        self._saved = [saved.checkpoint for saved in state.checkpoints]
+        return structure.controller
+
+    def _return_to(self, digest: str, state: RunState) -> Structure:
+        here = self._here
+        settle(here.header.training.threads)
+        snapshot = load(self._store, digest)
+        structure = snapshot.structure
+        here.network.restore(structure.grafts, structure.manifest, snapshot.tensors, state)
+        here.watchdog = Watchdog(structure.losses, structure.anomalies)
+        return structure
+
+    def _release(self, state: RunState) -> None:
+        kept = {saved.checkpoint for saved in state.checkpoints}
+        for digest in self._saved:
+            if digest not in kept:
+                self._store.release(digest)
+        self._saved = [digest for digest in self._saved if digest in kept]
+
+    def score(self, epoch: Epoch, occasion: str) -> TestScored:
+        """Score the test set. Leaves no trace in anything that a policy sees."""
+        settle(self._here.header.training.threads)
+        with torch.no_grad():
+            loss, accuracy = self._assess(self._here.test)
+        return TestScored(epoch=epoch, accuracy=accuracy, loss=loss, occasion=occasion)
+
+
+def _learn_alone(layer: KasminaLayer) -> None:
+    assert layer.seen is not None, "the layer was not watched"
+    for index in sorted(layer.grafts):
+        if layer.grafts[index].isolation is not None:
+            layer.grafts[index].learn_alone(*layer.seen)

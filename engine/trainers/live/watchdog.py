@@ -1,0 +1,52 @@
+"""Tolaria's own watchdog: panics over a loss that is not finite, or that diverged.
+
+Source: the successor's governor, domain reference E4: divergence is a validation loss above 12.0 nats, above the mean
+plus 6 standard deviations and above 3 times the mean of the last 20 good epochs, on 3 epochs in a row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import fmean, pstdev
+from typing import Final, final
+
+LOSS_MAX: Final = 12.0
+"""Nats. Below this nothing counts as divergence."""
+SIGMAS: Final = 6.0
+MEANS: Final = 3.0
+OCCURRENCES: Final = 3
+WINDOW: Final = 20
+HISTORY_MIN: Final = 10
+assert HISTORY_MIN <= WINDOW
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Watchdog:
+    """What it remembers. A value, so that a checkpoint can hold it."""
+
+    history: tuple[float, ...] = ()
+    """Validation losses of the last 20 epochs that were no anomalies, oldest first."""
+    anomalies: int = 0
+    """Anomalous epochs in a row."""
+
+    def after(self, epoch: int, loss: float) -> tuple[Watchdog, str | None]:
+        """The watchdog after an epoch's validation loss, and why it panics, or None."""
+        if not math.isfinite(loss):
+            return self, f"the validation loss of epoch {epoch} is {loss}"
+        if not self._is_anomaly(loss):
+            return Watchdog((*self.history[-(WINDOW - 1) :], loss)), None
+        if self.anomalies + 1 < OCCURRENCES:
+            return replace(self, anomalies=self.anomalies + 1), None
+        mean = fmean(self.history)
+        return replace(self, anomalies=0), (
+            f"the validation loss of epoch {epoch} is {loss:.4g}, the {OCCURRENCES}rd in a row far above "
+            f"the mean {mean:.4g} of the last {len(self.history)} good epochs: training diverged"
+        )
+
+    def _is_anomaly(self, loss: float) -> bool:
+        if len(self.history) < HISTORY_MIN or loss <= LOSS_MAX:
+            return False
+        mean = fmean(self.history)
+        return loss > mean + SIGMAS * pstdev(self.history) and loss > MEANS * mean

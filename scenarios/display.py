@@ -1,0 +1,208 @@
+"""What the command shows: lines of text made from typed results. Prints nothing itself, the progress line aside."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from domain.commands import Decision
+from domain.events import (
+    AdaptationConcluded,
+    CommandRefused,
+    DecisionMade,
+    DecisionVetoed,
+    DomainEvent,
+    FieldReportFiled,
+    RollbackOrdered,
+    SeedGerminated,
+    StageChanged,
+)
+from domain.identifiers import SeedId
+from domain.run import RunState
+from engine.replay import RUNGS, Verification
+from engine.session import EpochView
+from scenarios.lab import Moment, RunResult
+
+
+@contextmanager
+def progress(epochs: int, *, quiet: bool) -> Iterator[Callable[[EpochView], None]]:
+    """A live line on a terminal; elsewhere one line for each epoch in which something was decided."""
+    if quiet:
+        yield lambda view: None
+    elif not sys.stderr.isatty():
+        yield _tell
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (
+            TextColumn("epoch {task.completed:>4.0f}/{task.total:.0f}"),
+            BarColumn(24),
+            TextColumn("{task.description}"),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("planting", total=epochs)
+            last = "no decision yet"
+
+            def watch(view: EpochView) -> None:
+                nonlocal last
+                decided = [event.decision for event in view.events if isinstance(event, DecisionMade)]
+                last = describe(decided[-1]) if decided else last
+                bar.update(task, completed=view.state.epoch, description=f"{_state_line(view.state)} | {last[:70]}")
+
+            yield watch
+
+
+def _state_line(state: RunState) -> str:
+    accuracy = f"{state.recent[-1].validation_accuracy:.3f}" if state.recent else "  -  "
+    return f"validation {accuracy} | {len(state.active)} active, {state.conclusions} concluded"
+
+
+def _tell(view: EpochView) -> None:
+    for event in view.events:
+        if isinstance(event, DecisionMade):
+            sys.stderr.write(f"epoch {event.epoch}: {_state_line(view.state)} | {describe(event.decision)}\n")
+
+
+def describe(decision: Decision) -> str:
+    """A decision in a line: what, where, why."""
+    command = decision.command
+    seed = f" {command.seed}" if hasattr(command, "seed") else ""
+    return f"{command.kind}{seed}: {decision.reason}"
+
+
+def result_lines(result: RunResult, state: RunState) -> list[str]:
+    """A run that was just recorded."""
+    metrics = result.metrics
+    lines = [f"run {result.run}", f"ending {result.ending}: {result.epochs} epochs, digest {result.digest}"]
+    if metrics.test_accuracy is not None:
+        before = metrics.test_accuracy_before_growth
+        grown = f"{before:.3f} before growth, " if before is not None else ""
+        lines.append(f"test accuracy {grown}{metrics.test_accuracy:.3f} at the end, {metrics.parameters} parameters")
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in sorted(metrics.outcomes.items()))
+    lines.append(f"adaptations: {ended or 'none concluded'}, {len(state.active)} under way")
+    return lines
+
+
+def ending_line(state: RunState, reason: str) -> str:
+    """How a run ended badly."""
+    assert state.ending is not None
+    return f"the run ended {state.ending.value}: {reason} ({state.ending.sentence})"
+
+
+def run_table(results: Sequence[RunResult]) -> list[str]:
+    """Runs, one a line."""
+    if not results:
+        return ["no runs yet; `regrow run digits` records one"]
+    width = max(len(result.run) for result in results)
+    return [
+        f"{result.run:{width}}  {result.ending:13} {result.epochs:5} epochs  test {_accuracy(result)}  {result.digest[:16]}"
+        for result in results
+    ]
+
+
+def _accuracy(result: RunResult) -> str:
+    accuracy = result.metrics.test_accuracy
+    return "  -  " if accuracy is None else f"{accuracy:.3f}"
+
+
+def blueprint_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Blueprints, one a line."""
+    return [
+        f"{row['number']:3}  {row['name']:24}{row['level']:13}reads {row['reads']:7}{row['parameters']:>6} parameters  "
+        f"{row['description']}"
+        for row in rows
+    ]
+
+
+def moment_json(moment: Moment, only: SeedId | None) -> dict[str, Any]:
+    """A rebuilt moment; the keys scripts may rely on are run, epoch, digest and seeds."""
+    state = moment.state
+    seeds = [
+        {
+            "seed": str(name),
+            "stage": seed.stage.value,
+            "since": seed.since,
+            "attempts": seed.attempts,
+            "embargoed_until": seed.embargoed_until,
+            "locked": seed.locked,
+            "faults": seed.faults,
+            "blueprint": state.library.record(seed.adaptation.blueprint_id).name if seed.adaptation else None,
+            "alpha": seed.adaptation.alpha if seed.adaptation else 0.0,
+        }
+        for name, seed in _slots(state)
+        if only is None or name == only
+    ]
+    return {
+        "run": moment.run,
+        "epoch": moment.epoch,
+        "digest": moment.digest,
+        "state_digest": state.digest(),
+        "ending": state.ending.value if state.ending else None,
+        "metrics": state.recent[-1].model_dump(mode="json") if state.recent else None,
+        "parameters": state.parameters,
+        "seeds": seeds,
+    }
+
+
+def _slots(state: RunState) -> list[tuple[SeedId, Any]]:
+    names = [SeedId(layer=layer.layer, index=i) for layer in state.started.layout for i in range(layer.seeds)]
+    return [(name, state.seed(name)) for name in names]
+
+
+def moment_lines(moment: Moment, history: Sequence[DomainEvent], only: SeedId | None) -> list[str]:
+    """A rebuilt moment and how it came about."""
+    state = moment.state
+    header = state.started
+    lines = [
+        f"{moment.run} at epoch {moment.epoch} of {header.epochs}: {_state_line(state)}",
+        f"scenario {header.scenario}, Tamiyo {header.tamiyo.name}, profile {header.profile}, run key {header.run_key}",
+        f"digest {moment.digest}",
+        "",
+    ]
+    for name, seed in _slots(state):
+        if only is None or name == only:
+            carried = f"  {state.library.record(seed.adaptation.blueprint_id).name}" if seed.adaptation else ""
+            alpha = f" at alpha {seed.adaptation.alpha:.2f}" if seed.adaptation else ""
+            lines.append(f"seed {name}  {seed.stage.value} since epoch {seed.since}{carried}{alpha}")
+    told = [line for event in history if (line := _told(event, state)) is not None]
+    return [*lines, "", *told] if told else lines
+
+
+def _told(event: DomainEvent, state: RunState) -> str | None:
+    at = f"epoch {event.epoch:4}  "
+    match event:
+        case DecisionMade():
+            return f"{at}Tamiyo   {describe(event.decision)}"
+        case DecisionVetoed():
+            rules = "; ".join(f"{found.rule}: {found.detail}" for found in event.violations)
+            return f"{at}vetoed   {rules}"
+        case CommandRefused():
+            return f"{at}refused  {event.rule}: {event.reason}"
+        case SeedGerminated():
+            name = state.library.record(event.blueprint_id).name
+            return (
+                f"{at}seed {event.adaptation.seed} germinates {name}, reads {event.reads.value}, {event.grafting.value}"
+            )
+        case StageChanged():
+            return f"{at}seed {event.seed} {event.source.value} -> {event.target.value}"
+        case AdaptationConcluded():
+            return f"{at}seed {event.adaptation.seed} concluded {event.outcome.value}"
+        case FieldReportFiled():
+            report = event.report
+            return f"{at}field report {report.adaptation}: {report.pre_metric:.3f} -> {report.post_metric:.3f}"
+        case RollbackOrdered():
+            return f"{at}rollback by {event.source.value} to epoch {event.checkpoint_epoch}: {event.reason}"
+        case _:
+            return None
+
+
+def rung_lines(reached: Verification) -> list[str]:
+    """The rungs climbed, the highest last."""
+    lines = [f"rung {rung}  {RUNGS[rung]}" for rung in range(1, reached.rung + 1)]
+    if reached.not_comparable is not None:
+        lines.append(f"rung 4  not comparable: {reached.not_comparable}")
+    lines.append(f"{reached.run} reached rung {reached.rung}: {reached.events} events, {reached.epochs} epochs")
+    return [*lines, f"digest {reached.digest}"]
