@@ -35,7 +35,7 @@ class GraftingConfig(Value):
     grad_norm_upper: float = Field(default=10.0, gt=0)
     """GRAD_NORM_GATED holds while it would be larger. The design's 1.0 is a usual norm early in a ramp."""
     quick_improvement: float = Field(default=0.02, gt=0)
-    """Relative fall of validation loss in an epoch at which PERFORMANCE_LINKED takes two steps; less counts in proportion."""
+    """Relative fall of validation loss in an epoch for which PERFORMANCE_LINKED takes two steps; one for none."""
     pause_epochs_max: int = Field(default=10, ge=0)
     """Epochs that holding may lengthen a ramp by."""
 
@@ -95,6 +95,8 @@ def _performance_linked(config: GraftingConfig, signals: GraftSignals) -> tuple[
 
 
 def _drift_controlled(config: GraftingConfig, signals: GraftSignals) -> tuple[float, str]:
+    if signals.alpha == 0:
+        return 1.0, "nothing is blended yet that could drift"
     limit = config.high_drift_threshold
     calm = signals.weight_drift <= limit  # False for NaN
     return float(calm), f"weight drift {signals.weight_drift:.3f} {'at most' if calm else 'not under'} {limit:g}"
@@ -132,6 +134,10 @@ def next_alpha(config: GraftingConfig, strategy: GraftingStrategy, steps: float,
     elif wanted == 0:
         taken, reason = 0.0, f"held: {why}"
     else:
-        taken, reason = wanted, f"{wanted:g} of {config.fixed_steps} steps: {why}"
+        taken, reason = wanted, f"moved on: {why}"
     after = min(steps + taken, float(config.fixed_steps))
-    return AlphaStep(alpha=min(after / config.fixed_steps, 1.0), steps=after, reason=reason)
+    return AlphaStep(
+        alpha=min(after / config.fixed_steps, 1.0),
+        steps=after,
+        reason=f"step {after:g} of {config.fixed_steps}, {reason}",
+    )

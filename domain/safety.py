@@ -80,7 +80,7 @@ class SafetyConfig(Value):
         ConfidenceLevel.SPECULATIVE,
     )
     max_drift_threshold: float = Field(default=0.15, ge=0)
-    """Largest weight drift of blueprints that are meant to stand still."""
+    """Largest weight drift of the blueprints that hold at full blend, [0, inf)."""
     min_rollback_success_rate: float = Field(default=0.98, ge=0, le=1)
     stability_window_epochs: int = Field(default=10, ge=0)
     """Epochs without a loss that is not finite that a deployment needs behind it."""
@@ -109,7 +109,7 @@ class CurrentMetrics:
     memory_gb: float = 0.0
     """Estimated for the blueprint in this slot, GB."""
     drift: float = 0.0
-    """Largest weight drift of blueprints that are meant to stand still, [0, inf)."""
+    """Largest weight drift of the blueprints that hold at full blend, [0, inf)."""
     rollback_success_rate: float = 1.0
     stable_epochs: int | None = None
     """Epochs since a loss that was not finite; None when there never was one."""

@@ -7,14 +7,15 @@ the same, bytes of floats included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, final
 
 from domain.events import DomainEvent, EpochSealed, RunStarted
 from domain.header import RunHeader
 from domain.karn.policy import KarnPolicy
-from domain.run import RunState, evolve
+from domain.run import RunState, evolve, rebuild
 from domain.tamiyo.policy import TamiyoPolicy
 from domain.values import Value
 from engine.divergence import Divergence, compare
@@ -32,6 +33,10 @@ RUNGS: Final = {
 }
 
 
+Retrained = Divergence | str | int
+"""What training again found: where it differs, why it is not comparable here, or from which epoch on it is the same."""
+
+
 @final
 class Verification(Value):
     """The highest rung reached, and what stopped the climb if something did."""
@@ -43,6 +48,8 @@ class Verification(Value):
     epochs: int
     events: int
     divergence: Divergence | None = None
+    retrained_from: int = 0
+    """Rung 4 trained again from this epoch on; 0 is the planting."""
     not_comparable: str | None = None
     """Why rung 4 could not be tried: it is then neither passed nor failed."""
 
@@ -62,11 +69,14 @@ class Diverged(Exception):
 
 @final
 class ComparingSink:
-    """Compares what a session seals with what was recorded, and stops it at the first difference."""
+    """Compares what a session seals with what was recorded, and stops it at the first difference.
 
-    def __init__(self, recorded: Sequence[DomainEvent]) -> None:
+    ``past`` is the part of the recording that the session does not tell again.
+    """
+
+    def __init__(self, recorded: Sequence[DomainEvent], past: Sequence[DomainEvent] = ()) -> None:
         self._epochs = {epoch: list(events) for epoch, events in groupby(recorded, key=lambda event: event.epoch)}
-        self._past: list[DomainEvent] = []
+        self._past: list[DomainEvent] = list(past)
 
     def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
         """The recorded seal, if everything before and in it is the same. Raises Diverged."""
@@ -87,6 +97,16 @@ class ComparingSink:
     def epochs_to_come(self, after: int) -> list[DomainEvent]:
         """What was recorded after epoch ``after``."""
         return [event for epoch, events in self._epochs.items() if epoch > after for event in events]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A checkpoint to run again from."""
+
+    epoch: int
+    controllers: Mapping[str, str]
+    """The policies' memory saved with each checkpoint kept at that epoch, as JSON, by content hash."""
 
 
 def header_of(events: Sequence[DomainEvent]) -> RunHeader:
@@ -111,18 +131,26 @@ def replay(
     trainer: Trainer,
     tamiyo: TamiyoPolicy,
     karn: KarnPolicy,
+    *,
+    start: Start | None = None,
     watch: Callable[[int], None] = lambda epoch: None,
 ) -> Divergence | None:
-    """Run the whole run again with ``trainer`` and compare event for event. None if nothing differs.
+    """Run a run again with ``trainer``, from its planting or from ``start``, and compare event for event.
+
+    None if nothing differs.
 
     A recording that stops before its run ended (a crash) is compared as far as it goes.
     """
     last = events[-1].epoch
-    sink = ComparingSink(events)
+    told = [] if start is None else [event for event in events if event.epoch <= start.epoch]
+    sink = ComparingSink(events, told)
     session = Session(trainer, tamiyo, karn, sink, watch=lambda view: watch(view.state.epoch))
     library = [event for event in events if event.epoch == 0 and event.TOPIC.startswith("blueprint-")]
     try:
-        session.plant(header_of(events), library)
+        if start is None:
+            session.plant(header_of(events), library)
+        else:
+            session.resume(rebuild(told), start.controllers)
         while session.state.ending is None and session.state.epoch < last:
             session.step()
     except Diverged as diverged:
@@ -154,10 +182,9 @@ def verify(
     journal: Journal,
     run_id: str,
     policies: Callable[[RunHeader], tuple[TamiyoPolicy, KarnPolicy]],
-    retrain: Callable[[Sequence[DomainEvent]], Divergence | str | None] | None = None,
+    retrain: Callable[[Sequence[DomainEvent]], Retrained] | None = None,
 ) -> Verification:
-    """Climb the rungs of one run. Rung 4 is tried if ``retrain`` is given; it answers with a divergence, with a
-    reason why the run is not comparable here, or with None for "the same".
+    """Climb the rungs of one run. Rung 4 is tried if ``retrain`` is given.
 
     Raises JournalDamaged where rung 1 fails, RunMissing, JournalTooNew.
     """
@@ -176,8 +203,8 @@ def verify(
     if retrain is None:
         return reached.model_copy(update={"rung": 3})
     answer = retrain(events)
-    if answer is None:
-        return reached.model_copy(update={"rung": 4})
+    if isinstance(answer, int):
+        return reached.model_copy(update={"rung": 4, "retrained_from": answer})
     if isinstance(answer, str):
         return reached.model_copy(update={"rung": 3, "not_comparable": answer})
     return reached.model_copy(update={"rung": 3, "divergence": answer})

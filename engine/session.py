@@ -6,7 +6,9 @@ The session does not know which trainer it has, and a replay is this same loop o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, final
 
@@ -92,6 +94,14 @@ class Memories:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
+def memories_from(text: str, tamiyo: TamiyoPolicy, karn: KarnPolicy) -> Memories:
+    """Read what ``Memories.to_json`` wrote. Raises ValueError where it is not these policies' memory."""
+    parts = json.loads(text)
+    kinds = {"tamiyo": type(tamiyo.initial()), "karn": type(karn.initial())}
+    read = {role: kind.model_validate(parts[role], strict=False) for role, kind in kinds.items()}
+    return Memories(read["tamiyo"], read["karn"])
+
+
 @final
 class Session:
     """Runs one run from its planting to its ending."""
@@ -131,6 +141,19 @@ class Session:
         self._checkpoint(Epoch(0))
         self._record(self._trainer.score(Epoch(0), "planting"))
         self._seal(0)
+
+    def resume(self, state: RunState, controllers: Mapping[str, str]) -> None:
+        """Stand where ``state`` does, right after its newest checkpoint, instead of planting.
+
+        ``controllers`` holds the memory saved with each checkpoint that is still kept, as JSON, by content hash.
+        """
+        self._trainer.plant(state.started)
+        newest = state.checkpoints[-1]
+        assert newest.epoch == state.epoch, f"checkpoint of epoch {newest.epoch} cannot resume epoch {state.epoch}"
+        self._trainer.restore(newest.checkpoint, state)
+        self._saved = {digest: memories_from(text, self._tamiyo, self._karn) for digest, text in controllers.items()}
+        self._memories = self._saved[newest.checkpoint]
+        self.state = state
 
     def step(self) -> None:
         """One epoch, sealed."""
@@ -203,18 +226,20 @@ class Session:
         random = BoundaryRandomness(self.state.started.run_key, epoch)
         try:
             step = self._tamiyo.step(seen, self._memories.tamiyo, random)
+            # Read here: a policy may hand over an iterator, which can be read only once and may raise.
+            decisions = tuple(step.decisions) if isinstance(step, Step) else ()
         except Exception as error:
             raise PolicyFailed(
-                f"{_name(self._tamiyo)} raised {type(error).__name__} at epoch {epoch}: {error}"
+                f"{_name(self._tamiyo)} raised {type(error).__name__} at epoch {epoch}: {_portable(str(error))}"
             ) from error
         if not isinstance(step, Step):
             raise PolicyFailed(f"{_name(self._tamiyo)} returned {_short(step)} at epoch {epoch}, not a Step")
         if not isinstance(step.memory, Value):
             raise PolicyFailed(f"{_name(self._tamiyo)} remembers {_short(step.memory)} at epoch {epoch}, not a Value")
-        for decision in step.decisions:
+        for decision in decisions:
             if not isinstance(decision, Decision):
                 raise PolicyFailed(f"{_name(self._tamiyo)} decided {_short(decision)} at epoch {epoch}, not a Decision")
-        return step
+        return Step(decisions, step.memory)
 
     def _carry_out(self, epoch: Epoch, number: int, decision: Decision, trained: Trained) -> None:
         command = decision.command
@@ -246,14 +271,19 @@ class Session:
         random = BoundaryRandomness(self.state.started.run_key, epoch)
         try:
             step = self._karn.step(seen, self._memories.karn, random)
+            proposals = tuple(step.proposals) if isinstance(step, KarnStep) else ()
         except Exception as error:
             raise PolicyFailed(
-                f"{_name(self._karn)} raised {type(error).__name__} at epoch {epoch}: {error}"
+                f"{_name(self._karn)} raised {type(error).__name__} at epoch {epoch}: {_portable(str(error))}"
             ) from error
-        if not isinstance(step, KarnStep) or not all(isinstance(entry, Proposal) for entry in step.proposals):
-            raise PolicyFailed(f"{_name(self._karn)} returned {_short(step)} at epoch {epoch}, not a KarnStep of Proposals")
+        if not isinstance(step, KarnStep) or not all(isinstance(entry, Proposal) for entry in proposals):
+            raise PolicyFailed(
+                f"{_name(self._karn)} returned {_short(step)} at epoch {epoch}, not a KarnStep of Proposals"
+            )
+        if not isinstance(step.memory, Value):
+            raise PolicyFailed(f"{_name(self._karn)} remembers {_short(step.memory)} at epoch {epoch}, not a Value")
         self._memories = Memories(self._memories.tamiyo, step.memory)
-        for number, proposal in enumerate(step.proposals):
+        for number, proposal in enumerate(proposals):
             self._consider(epoch, number, proposal)
 
     def _consider(self, epoch: Epoch, number: int, proposal: Proposal) -> None:
@@ -293,6 +323,10 @@ class Session:
         suspect = None if culprit is None else state.seed(culprit)
         if suspect is not None and (suspect.adaptation is None or suspect.adaptation.outcome is not None):
             raise Refusal("nothing-to-roll-back", f"seed {culprit} has no open adaptation at epoch {epoch}")
+        fresh = [seed.seed_id for seed in state.seeds.values() if seed.stage is Stage.FOSSILIZED and seed.since == epoch]
+        if fresh:
+            # Its checkpoint is saved when the boundary closes; every older one would undo it.
+            raise Refusal("fossil-not-saved", f"seed {fresh[0]} fossilized at epoch {epoch}; roll back at the next")
         target = restore_point(state.checkpoints, state, suspect)
         self._record(
             RollbackOrdered(
@@ -328,7 +362,9 @@ class Session:
         self._record(saved)
         kept: Sequence[CheckpointSaved] = self.state.checkpoints
         self._saved[saved.checkpoint] = self._memories
-        self._saved = {entry.checkpoint: self._saved[entry.checkpoint] for entry in kept}
+        self._saved = {
+            entry.checkpoint: self._saved[entry.checkpoint] for entry in kept if entry.checkpoint in self._saved
+        }
 
     def _end_if_due(self, epoch: Epoch) -> None:
         if self.state.ending is None and self.state.consecutive_panics >= PANICS_MAX:
@@ -353,6 +389,11 @@ def _name(policy: object) -> str:
     return type(policy).__name__
 
 
+def _portable(text: str) -> str:
+    """One line without addresses in memory, which differ from process to process and would not replay."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(text.split()))
+
+
 def _short(thing: object) -> str:
-    text = repr(thing)
+    text = _portable(repr(thing))
     return text if len(text) <= 80 else text[:77] + "..."

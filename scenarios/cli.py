@@ -17,6 +17,7 @@ import typer
 
 from domain.events import EVENTS
 from engine.journal.errors import BlobDamaged, BlobMissing, JournalDamaged, JournalError, StorageFailed
+from engine.trainers.trainer import CheckpointDamaged, CheckpointMissing
 from scenarios import composition, display, specification
 from scenarios.lab import DEFAULT_JOURNAL, Lab, RunResult
 from scenarios.specification import BadInput
@@ -155,13 +156,14 @@ def verify(
     run_id: Run,
     *,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train again in a new process: rung 4.")] = False,
+    first: Annotated[int, typer.Option("--from", min=0, help="Train again only from a checkpoint at or before.")] = 0,
     journal: Journal = DEFAULT_JOURNAL,
     as_json: Json = False,
 ) -> None:
     """Climb the rungs and say which was reached."""
     with _answering(), Lab(journal) as lab:
         try:
-            reached = lab.verify(run_id, retrain=retrain)
+            reached = lab.verify(run_id, retrain=retrain, first_epoch=first)
         except JournalDamaged as damaged:
             damage = {"position": damaged.position, "until": damaged.damage.until, "rule": damaged.damage.rule}
             _answer({"run": run_id, "rung": 0, "digest": None, "damage": damage}, [], as_json=as_json)
@@ -208,7 +210,7 @@ def _answering() -> Iterator[None]:
     """Turn what can go wrong into one line and an exit code; our own bugs keep their traceback."""
     try:
         yield
-    except (JournalDamaged, BlobDamaged, BlobMissing) as error:
+    except (JournalDamaged, BlobDamaged, BlobMissing, CheckpointDamaged, CheckpointMissing) as error:
         _fail(DAMAGED, str(error))
     except StorageFailed as error:
         _fail(ENDED_BADLY, str(error))

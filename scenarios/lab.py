@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, final
@@ -32,7 +31,6 @@ from domain.events import (
 from domain.identifiers import SeedId
 from domain.run import RunState, UnknownSlot, rebuild
 from domain.values import Value
-from engine.divergence import Divergence
 from engine.journal.archive import export_run, import_run
 from engine.journal.journal import Journal
 from engine.journal.seals import Head
@@ -40,9 +38,13 @@ from engine.recording import JournalSink
 from engine.replay import Verification, verify
 from engine.session import EpochView, PolicyFailed, Session
 from scenarios import composition, specification
+from scenarios.retraining import retrain_elsewhere
 from scenarios.specification import BadInput, Scenario
 
 DEFAULT_JOURNAL: Final = "sqlite:///.regrow/journal.db"
+
+STARTED_AT: Final = "started_at"
+"""The note of a run that was recorded here, as against imported."""
 
 
 @final
@@ -132,7 +134,7 @@ class Lab:
         run_id = self.journal.new_run_id(f"{scenario.name}-{_plain(header.tamiyo.name)}-{key}-{label}")
         named(run_id)
         self.journal.note(run_id, "host", socket.gethostname())
-        self.journal.note(run_id, "started_at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        self.journal.note(run_id, STARTED_AT, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         trainer = LiveTrainer(trainer_data, self.journal.blobs(run_id))
         try:
             session = Session(trainer, tamiyo_policy, karn_policy, JournalSink(self.journal, run_id), watch=watch)
@@ -213,12 +215,22 @@ class Lab:
         found = self.journal.last(run_id, RunEnded)
         return found[1].reason if found else ""
 
-    def verify(
-        self, run_id: str, *, retrain: bool = False, watch: Callable[[int], None] = lambda epoch: None
-    ) -> Verification:
-        """Climb the rungs; rung 4 trains the run again in a new process. Raises JournalDamaged, RunMissing, BadInput."""
-        again = retrain_elsewhere if retrain else None
+    def verify(self, run_id: str, *, retrain: bool = False, first_epoch: int = 0) -> Verification:
+        """Climb the rungs; rung 4 trains the run again in a new process, from the last kept checkpoint that is not
+        after ``first_epoch``.
+
+        Raises JournalDamaged, RunMissing, BadInput; BlobMissing and BlobDamaged for a kept checkpoint that is not whole.
+        """
+        self.check_checkpoints(run_id)
+        again = partial(retrain_elsewhere, self.journal.blobs(run_id), first_epoch) if retrain else None
         return verify(self.journal, run_id, composition.policies, again)
+
+    def check_checkpoints(self, run_id: str) -> None:
+        """Read every checkpoint that the run keeps. An imported run brings none. Raises BlobMissing, BlobDamaged."""
+        self.head(run_id)
+        if STARTED_AT in self.journal.notes(run_id):
+            for saved in rebuild(self.journal.events(run_id)).checkpoints:
+                self.journal.blobs(run_id).get(saved.checkpoint)
 
     def export(self, run_id: str, path: Path) -> None:
         """Write a run as CloudEvents, one a line."""
@@ -244,29 +256,6 @@ def concerns(event: DomainEvent, seed: SeedId) -> bool:
             return event.seed == seed
         case _:
             return False
-
-
-def retrain_elsewhere(events: Sequence[DomainEvent]) -> Divergence | str | None:
-    """Train a recorded run again in a new process and compare. See ``engine.replay.verify`` for the answers."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-        return pool.submit(_retrain, list(events)).result()
-
-
-def _retrain(events: Sequence[DomainEvent]) -> Divergence | str | None:
-    from engine.replay import header_of, replay
-    from engine.trainers.live.checkpoints import MemoryStore
-    from engine.trainers.live.fingerprint import fingerprint
-    from engine.trainers.live.tolaria import LiveTrainer
-
-    header = header_of(events)
-    here = fingerprint(header.training.threads)
-    if here != header.fingerprint:
-        theirs = header.fingerprint.model_dump()
-        differing = [f"{name} {theirs[name]} there, {value} here" for name, value in here if theirs[name] != value]
-        return "recorded under another fingerprint: " + "; ".join(differing)
-    tamiyo, karn = composition.policies(header)
-    return replay(events, LiveTrainer(composition.data(header), MemoryStore()), tamiyo, karn)
 
 
 def _result(run_id: str, digest: str, events: Sequence[DomainEvent]) -> RunResult:

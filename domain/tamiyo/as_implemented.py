@@ -120,13 +120,13 @@ def _scores(seed: SeedId, health: float, state: RunState) -> dict[BlueprintId, f
         if grown.adaptation is not None and grown.stage in {Stage.LOADING, Stage.ACTIVE, Stage.FOSSILIZED}
     }
     return {
-        record.blueprint_id: _score(record, seed, health, record.blueprint_id in present, state)
+        record.blueprint_id: _score(record, seed, health, state, present=record.blueprint_id in present)
         for record in state.library.offered()
         if state.problem(seed, record.blueprint_id, reads_of(record, config)) is None
     }
 
 
-def _score(record: BlueprintRecord, seed: SeedId, health: float, present: bool, state: RunState) -> float:
+def _score(record: BlueprintRecord, seed: SeedId, health: float, state: RunState, *, present: bool) -> float:
     """The assessed ``BlueprintSelector``'s score.
 
     10 accuracy gain + 5 stability gain - 5 risk - 0.01 a MB - 0.1 a ms, + 2 where health is under 0.3 and the

@@ -7,11 +7,10 @@ every violation and never raises; ``checked`` refuses a configuration that has a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Any, Final, Literal, Self, final
+from typing import Annotated, Final, Literal, Self, final
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from domain.blueprint import ConfidenceLevel
 from domain.commands import GraftingStrategy, Reads
@@ -64,10 +63,6 @@ class RiskLevel(Enum):
         return levels[: {RiskLevel.LOW: 1, RiskLevel.MEDIUM: 2, RiskLevel.HIGH: 3}[self]]
 
 
-_FIELD_ALIASES: Final = {
-    "blueprint_strategy": "blueprint_selection_strategy",
-    "grafting_strategy": "grafting_strategy_selection",
-}
 _STAGE_ALIASES: Final = {"GERMINATED": "GERMINATING", "BLENDING": "GRAFTING"}
 
 
@@ -84,6 +79,8 @@ Condition = Literal["either", "both"]
 @final
 class TamiyoConfig(Value):
     """Everything Tamiyo can be told. Any value of the right type can be held; ``validate`` judges it."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     acc_threshold: float = 0.95
     """Validation accuracy from which nothing germinates any more, [0, 1]."""
@@ -132,9 +129,15 @@ class TamiyoConfig(Value):
     """Share of a blueprint's memory kept free on top of it, [0, 1)."""
     latency_safety_margin: float = 0.2
     """Share of a blueprint's latency kept free on top of it, [0, 1)."""
-    blueprint_selection_strategy: BlueprintSelectionStrategy = BlueprintSelectionStrategy.PERFORMANCE
+    blueprint_selection_strategy: BlueprintSelectionStrategy = Field(
+        default=BlueprintSelectionStrategy.PERFORMANCE,
+        validation_alias=AliasChoices("blueprint_selection_strategy", "blueprint_strategy"),
+    )
     """On input also ``blueprint_strategy``, as the source's profiles call it."""
-    grafting_strategy_selection: GraftingStrategy = GraftingStrategy.GRAD_NORM_GATED
+    grafting_strategy_selection: GraftingStrategy = Field(
+        default=GraftingStrategy.GRAD_NORM_GATED,
+        validation_alias=AliasChoices("grafting_strategy_selection", "grafting_strategy"),
+    )
     """What a blueprint without a certified recommendation is grafted by. On input also ``grafting_strategy``."""
     default_grafting_strategy: GraftingStrategy = GraftingStrategy.GRAD_NORM_GATED
     """What is used while the network's condition cannot be judged."""
@@ -144,15 +147,6 @@ class TamiyoConfig(Value):
     neural_controller_confidence_threshold: float = 0.8
     """[0, 1]."""
     risk_tolerance: RiskLevel = RiskLevel.HIGH
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_its_own_name(cls, given: Any) -> Any:
-        """Aliases resolved. An alias wins over the field's name, so that a file can say it over a preset."""
-        if not isinstance(given, Mapping):
-            return given
-        named = {name: value for name, value in given.items() if name not in _FIELD_ALIASES}
-        return {**named, **{_FIELD_ALIASES[name]: value for name, value in given.items() if name in _FIELD_ALIASES}}
 
     def validate(self) -> list[str]:  # type: ignore[override]  # the source's name; pydantic's is deprecated
         """Every rule that a value breaks: which field, which value, which rule. Never raises; empty when valid."""

@@ -50,7 +50,7 @@ class RandomGrowth:
         if generator.random() >= self.probability:
             return Decision(
                 command=Wait(),
-                reason=f"drew to wait, probability {1 - self.probability:g}, with {len(pairs)} germinations to choose from",
+                reason=f"drew to wait, probability {1 - self.probability:g}, with {len(pairs)} choices",
                 propensity=1 - self.probability,
                 draws=(random.drawn(STREAM, 1),),
             )
@@ -63,7 +63,7 @@ class RandomGrowth:
                 reads=reads_of(record, config),
                 grafting=config.default_grafting_strategy,
             ),
-            reason=f"drew to grow, probability {self.probability:g}: seed {seed} and {record.name}, of {len(pairs)} pairs",
+            reason=f"drew to grow, probability {self.probability:g}: {record.name} in seed {seed}, of {len(pairs)} choices",
             urgency=1.0,
             propensity=self.probability / len(pairs),
             draws=(random.drawn(STREAM, 2),),

@@ -75,9 +75,8 @@ def deployment(
 
 
 def _drift(state: RunState) -> float:
-    """Largest weight drift of what is meant to stand still: ACTIVE seeds hold, fossils are for good."""
-    still = {Stage.ACTIVE, Stage.FOSSILIZED}
-    drifts = [entry.weight_drift for name, entry in state.progress.items() if state.seed(name).stage in still]
+    """Largest weight drift of the blueprints that hold at full blend. A fossil is frozen: its last drift is history."""
+    drifts = [entry.weight_drift for name, entry in state.progress.items() if state.seed(name).stage is Stage.ACTIVE]
     return math.nan if any(math.isnan(drift) for drift in drifts) else max(drifts, default=0.0)
 
 

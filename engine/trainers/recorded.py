@@ -18,7 +18,7 @@ from domain.events import (
 from domain.header import RunHeader
 from domain.identifiers import Epoch
 from domain.run import RunState
-from engine.trainers.trainer import Trained
+from engine.trainers.trainer import CheckpointMissing, Trained
 
 EventT = TypeVar("EventT", bound=DomainEvent)
 
@@ -68,6 +68,10 @@ class RecordedTrainer:
     def checkpoint(self, epoch: Epoch, controller: str) -> CheckpointSaved:
         """The recorded checkpoint."""
         return self._one(epoch, CheckpointSaved)
+
+    def restore(self, digest: str, state: RunState) -> str:
+        """Refused: a recording has no network to restore, and is always followed from its planting."""
+        raise CheckpointMissing(f"checkpoint {digest} cannot be restored from a recording; replay it from the planting")
 
     def score(self, epoch: Epoch, occasion: str) -> TestScored:
         """The recorded score of this occasion."""

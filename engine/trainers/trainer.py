@@ -17,6 +17,14 @@ from domain.run import RunState
 from domain.values import Value
 
 
+class CheckpointMissing(LookupError):
+    """The store has no checkpoint of that content hash."""
+
+
+class CheckpointDamaged(ValueError):
+    """The bytes are not the checkpoint that was saved, or not one that fits this host."""
+
+
 @final
 class Trained(Value):
     """What one epoch of training gave."""
@@ -61,6 +69,13 @@ class Trainer(Protocol):
 
     def checkpoint(self, epoch: Epoch, controller: str) -> CheckpointSaved:
         """Save everything needed to continue from this boundary; ``controller`` is the policies' memory as JSON."""
+        ...
+
+    def restore(self, digest: str, state: RunState) -> str:
+        """Become, freshly planted, the trainer that saved ``digest``; ``state`` is the run at that boundary.
+
+        Gives the controller's memory that was saved with it. Raises CheckpointMissing or CheckpointDamaged.
+        """
         ...
 
     def score(self, epoch: Epoch, occasion: str) -> TestScored:

@@ -22,19 +22,12 @@ from domain.identifiers import AdaptationId, BlueprintId
 from domain.lifecycle import Stage
 from domain.values import Value
 from engine.journal.errors import BlobDamaged, BlobMissing
+from engine.trainers.trainer import CheckpointDamaged, CheckpointMissing
 
 FORMAT: Final = 1
 _KEY: Final = "regrow"
 _LENGTH_BYTES: Final = 8
 """A safetensors file begins with the length of its JSON header, little-endian."""
-
-
-class CheckpointMissing(LookupError):
-    """The store has no checkpoint of that content hash."""
-
-
-class CheckpointDamaged(ValueError):
-    """The bytes are not the checkpoint that was saved, or not one that fits this host."""
 
 
 class CheckpointStore(Protocol):

@@ -6,7 +6,7 @@ what the layer gave *before* any of them wrote, so their order means nothing; th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Final, final
 
 import numpy as np
@@ -25,6 +25,8 @@ STAGES: Final = tuple(Stage)
 """The code of a stage is its place here."""
 STRATEGIES: Final = tuple(GraftingStrategy)
 """The code of a grafting strategy is its place here; -1 is none."""
+Watch = Callable[[Tensor, Tensor, Tensor], None]
+"""Is shown a pass, detached: the layer's input, its ungrafted output and what it gives on."""
 
 
 @final
@@ -74,29 +76,26 @@ class KasminaLayer(nn.Module):
         self.columns: Final = SeedColumns(layout.seeds)
         self.grafts: dict[int, Graft] = {}
         """Compiled blueprints by the seed's index, in the forward pass or not."""
-        self.seen: tuple[Tensor, Tensor] | None = None
-        """Input and ungrafted output of the last pass, detached, for those who learn alone and for the probes."""
-        self.given: Tensor | None = None
-        """What the last watched pass gave on, (B, outputs)."""
         self._writing: tuple[Graft, ...] = ()
-        self._keeping = False
+        self._watch: Watch | None = None
 
-    def arrange(self, *, watched: bool = False) -> None:
-        """Work out who writes in the next passes. ``watched`` keeps the tensors of a pass until the next call."""
+    def arrange(self, watch: Watch | None = None) -> None:
+        """Work out who writes in the next passes, and show each of them to ``watch``."""
         ordered = [self.grafts[index] for index in sorted(self.grafts)]
         self._writing = tuple(graft for graft in ordered if graft.stage in IN_FORWARD and graft.alpha > 0.0)
-        self._keeping = watched or any(graft.isolation is not None for graft in ordered)
-        self.seen = self.given = None
+        self._watch = watch
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a pass is the host's alone."""
+        return not self._writing and self._watch is None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, inputs) to (B, outputs)."""
         outputs: Tensor = self.host(inputs)
-        if not (self._writing or self._keeping):
-            return outputs
         grafted = self._grafted(inputs, outputs) if self._writing else outputs
-        if self._keeping:
-            self.seen = inputs.detach(), outputs.detach()
-            self.given = grafted.detach()
+        if self._watch is not None:
+            self._watch(inputs.detach(), outputs.detach(), grafted.detach())
         return grafted
 
     def _grafted(self, inputs: Tensor, outputs: Tensor) -> Tensor:
@@ -115,12 +114,6 @@ class KasminaLayer(nn.Module):
         if reached < self.layout.outputs:
             pieces.append(outputs[:, reached:])
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
-
-    def rows(self) -> Iterable[tuple[str, nn.Parameter]]:
-        """The host's parameters that have a row a unit, by name: those whose health is a chunk's."""
-        for name, parameter in self.host.named_parameters():
-            if parameter.shape[0] == self.layout.outputs:
-                yield name, parameter
 
     def seed_id(self, index: int) -> SeedId:
         """The name of seed ``index`` of this layer."""

@@ -47,6 +47,15 @@ class GrownNetwork:
         self.loads = [0] * len(self.layers)
         """Blueprints compiled since the planting, a number a layer."""
         self.host_trains = True
+        self._bare: Final = nn.Sequential(*(layer.host for layer in self.layers), self.module[-1])
+
+    @property
+    def route(self) -> nn.Sequential:
+        """(B, features) to logits (B, classes), as the layers are arranged now.
+
+        While nothing grows the layers are not even asked: growing nothing is free.
+        """
+        return self._bare if all(layer.is_idle for layer in self.layers) else self.module
 
     @property
     def grafts(self) -> Iterator[Graft]:
@@ -186,6 +195,7 @@ class GrownNetwork:
                 found |= _under(f"isolated/{graft.name}/", moments)
         for layer, probe in zip(self.layers, self.probes, strict=True):
             found[f"initial_norms/{layer.layout.layer}"] = torch.from_numpy(probe.initial_norms)
+            found[f"health/{layer.layout.layer}"] = torch.from_numpy(probe.health)
             found |= _under(f"columns/{layer.layout.layer}/", _columns(layer.columns))
         return found
 
@@ -216,6 +226,8 @@ class GrownNetwork:
         for name, target in self._restorable(saved).items():
             _copy(name, target, tensors)
         self.optimizer.load(_below("optimizer/", tensors))
+        for probe in self.probes:
+            probe.resume()
         for graft in self.grafts:
             if graft.isolation is not None:
                 own = _below(f"isolated/{graft.name}/", tensors)

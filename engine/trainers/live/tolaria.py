@@ -7,6 +7,7 @@ the epoch's own stream. A checkpoint therefore needs no generator.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -32,11 +33,15 @@ from engine.trainers.data import Part, TaskData, TaskLoader
 from engine.trainers.live.checkpoints import CheckpointStore, Snapshot, Structure, load, pack
 from engine.trainers.live.fingerprint import settle
 from engine.trainers.live.grafts import IN_FORWARD
-from engine.trainers.live.kasmina import KasminaLayer
+from engine.trainers.live.kasmina import KasminaLayer, Watch
 from engine.trainers.live.network import GrownNetwork
+from engine.trainers.live.optimizer import DynamicOptimizer
 from engine.trainers.live.probes import LayerProbe, host_flops
 from engine.trainers.live.watchdog import Watchdog
 from engine.trainers.trainer import Trained
+
+_Failures = Mapping[SeedId, tuple[FaultKind, str]]
+"""Seeds whose blueprint could not be compiled, and why."""
 
 
 @final
@@ -112,7 +117,7 @@ class LiveTrainer:
         if panic is not None:
             return Trained.panicking(panic, faults=self._faults(epoch, failures))
         with torch.no_grad():
-            loss, accuracy, reports = self._validate(failures)
+            loss, accuracy, reports = self._validate(epoch, failures)
         here.watchdog, panic = here.watchdog.after(epoch, loss)
         faults = self._faults(epoch, failures)
         if panic is not None:
@@ -138,14 +143,16 @@ class LiveTrainer:
         )
         size = here.header.training.batch_size
         batches = zip(here.train.inputs[order].split(size), here.train.labels[order].split(size), strict=True)
-        alone = [layer for layer in here.network.layers if any(graft.isolation for graft in layer.grafts.values())]
-        learning = [graft for graft in here.network.grafts if graft.stage in IN_FORWARD]
+        network, optimizer, learns = here.network, here.network.optimizer, here.network.learns
+        learning = [graft for graft in network.grafts if graft.stage in IN_FORWARD]
+        for layer in network.layers:
+            layer.arrange(_learn_alone(layer))
+        route = network.route
         total = 0.0
         right = torch.zeros((), dtype=torch.int64)
-        module, optimizer, learns = here.network.module, here.network.optimizer, here.network.learns
         for number, (inputs, labels) in enumerate(batches):
             with torch.set_grad_enabled(learns):
-                logits = module(inputs)
+                logits = route(inputs)
                 loss = functional.cross_entropy(logits, labels)
             here.passes += 1
             value = loss.item()
@@ -160,41 +167,38 @@ class LiveTrainer:
                 optimizer.step()
                 for graft in stepping:
                     graft.stepped()
-            for layer in alone:
-                _learn_alone(layer)
         samples = len(here.train.labels)
         return total / samples, int(right) / samples, None
 
-    def _validate(
-        self, failures: dict[SeedId, tuple[FaultKind, str]]
-    ) -> tuple[float, float, tuple[LayerHealthReport, ...]]:
+    def _validate(self, epoch: int, failures: _Failures) -> tuple[float, float, tuple[LayerHealthReport, ...]]:
         """Loss and accuracy on the validation data, and what the layers looked like meanwhile."""
         here = self._here
-        for layer in here.network.layers:
-            layer.arrange(watched=True)
+        unexplained: dict[SeedId, float | None] = {}
+        pairs = tuple(zip(here.network.layers, here.network.probes, strict=True))
+        for layer, probe in pairs:
+            layer.arrange(_inspect(layer, probe if probe.is_due(epoch) else None, here.network.optimizer, unexplained))
         loss, accuracy = self._assess(here.validation)
         here.passes += 1
-        reports = tuple(
-            self._report(layer, probe, failures)
-            for layer, probe in zip(here.network.layers, here.network.probes, strict=True)
-        )
+        reports = tuple(self._report(layer, probe, unexplained, failures) for layer, probe in pairs)
         for layer in here.network.layers:
             layer.arrange()
         return loss, accuracy, reports
 
     def _assess(self, samples: _Samples) -> tuple[float, float]:
         """Loss in nats and accuracy of the network as it stands, in one batch: another batch shape is other bits."""
-        logits = self._here.network.module(samples.inputs)
+        logits = self._here.network.route(samples.inputs)
         right = (logits.argmax(dim=1) == samples.labels).sum()
         return float(functional.cross_entropy(logits, samples.labels)), int(right) / len(samples.labels)
 
     def _report(
-        self, layer: KasminaLayer, probe: LayerProbe, failures: dict[SeedId, tuple[FaultKind, str]]
+        self,
+        layer: KasminaLayer,
+        probe: LayerProbe,
+        unexplained: dict[SeedId, float | None],
+        failures: _Failures,
     ) -> LayerHealthReport:
         here = self._here
         hardware = here.header.hardware
-        assert layer.seen is not None, "the layer was not watched"
-        assert layer.given is not None, "the layer was not watched"
         grafts = [layer.grafts[index] for index in sorted(layer.grafts)]
         work = host_flops(layer.layout) + sum(graft.flops for graft in grafts if graft.stage in IN_FORWARD)
         counts = [0] * layer.layout.seeds
@@ -204,11 +208,11 @@ class LiveTrainer:
             if name.layer == layer.layout.layer:
                 counts[name.index] += 1
         progress: list[SeedProgress] = [
-            graft.progress(hardware.latency_ms(graft.flops), graft.unexplained(*layer.seen)) for graft in grafts
+            graft.progress(hardware.latency_ms(graft.flops), unexplained.get(graft.seed)) for graft in grafts
         ]
         return LayerHealthReport(
             layer=layer.layout.layer,
-            **probe.measure(layer.given, here.network.optimizer),
+            **probe.columns(),
             execution_latency_ms=hardware.latency_ms(work),
             cache_hit_rate=0.0 if here.network.loads[layer.layout.layer] else 1.0,
             total_executions=here.passes,
@@ -216,7 +220,7 @@ class LiveTrainer:
             progress=tuple(progress),
         )
 
-    def _faults(self, epoch: int, failures: dict[SeedId, tuple[FaultKind, str]]) -> tuple[SeedFaulted, ...]:
+    def _faults(self, epoch: int, failures: _Failures) -> tuple[SeedFaulted, ...]:
         failed = [
             SeedFaulted(epoch=epoch, seed=seed, kind=kind, detail=detail) for seed, (kind, detail) in failures.items()
         ]
@@ -295,8 +299,28 @@ class LiveTrainer:
         return TestScored(epoch=epoch, accuracy=accuracy, loss=loss, occasion=occasion)
 
 
-def _learn_alone(layer: KasminaLayer) -> None:
-    assert layer.seen is not None, "the layer was not watched"
-    for index in sorted(layer.grafts):
-        if layer.grafts[index].isolation is not None:
-            layer.grafts[index].learn_alone(*layer.seen)
+def _learn_alone(layer: KasminaLayer) -> Watch | None:
+    """What shows each training pass to those of the layer who learn alone; None where there are none."""
+    alone = [layer.grafts[index] for index in sorted(layer.grafts) if layer.grafts[index].isolation is not None]
+
+    def watch(inputs: Tensor, outputs: Tensor, given: Tensor) -> None:
+        del given
+        for graft in alone:
+            graft.learn_alone(inputs, outputs)
+
+    return watch if alone else None
+
+
+def _inspect(
+    layer: KasminaLayer, probe: LayerProbe | None, optimizer: DynamicOptimizer, unexplained: dict[SeedId, float | None]
+) -> Watch | None:
+    """What shows the validation pass to the layer's probe, if it is due, and to those who learn alone."""
+    alone = [graft for graft in layer.grafts.values() if graft.isolation is not None]
+
+    def watch(inputs: Tensor, outputs: Tensor, given: Tensor) -> None:
+        if probe is not None:
+            probe.measure(given, optimizer)
+        for graft in alone:
+            unexplained[graft.seed] = graft.unexplained(inputs, outputs)
+
+    return watch if alone or probe is not None else None

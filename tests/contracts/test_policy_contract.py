@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from support.observations import planted
+
+from domain.karn.no_invention import NoInvention
+from domain.karn.policy import KarnObservation
+from domain.tamiyo.always_grow import AlwaysGrow
+from domain.tamiyo.as_designed import AsDesigned
+from domain.tamiyo.as_implemented import AsImplemented
+from domain.tamiyo.never_grow import NeverGrow
+from domain.tamiyo.policy import TamiyoPolicy
+from domain.tamiyo.random_growth import RandomGrowth
+from engine.randomness import BoundaryRandomness
+
+# Under importlib mode a test file cannot import its neighbour by name; users put the contract on their path instead.
+_spec = importlib.util.spec_from_file_location("policy_contract", Path(__file__).with_name("policy_contract.py"))
+assert _spec is not None and _spec.loader is not None
+_module = importlib.util.module_from_spec(_spec)
+sys.modules["policy_contract"] = _module
+_spec.loader.exec_module(_module)
+PolicyContract = _module.PolicyContract
+
+
+class TestAsDesigned(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return AsDesigned()
+
+
+class TestAsImplemented(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return AsImplemented()
+
+
+class TestNeverGrow(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return NeverGrow()
+
+
+class TestAlwaysGrow(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return AlwaysGrow()
+
+
+class TestRandomGrowth(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return RandomGrowth(probability=0.5)
+
+
+def test_no_invention_proposes_nothing_and_remembers_nothing() -> None:
+    karn = NoInvention()
+    observation = KarnObservation(epoch=3, reports=(), library=planted().library)
+
+    step = karn.step(observation, karn.initial(), BoundaryRandomness(1, 3))
+
+    assert (step.proposals, step.memory) == ((), karn.initial())
