@@ -143,7 +143,8 @@ class RunState:
             epochs_in_stage=age,
             reconstruction_loss=progress.reconstruction_loss if progress else None,
             alpha=adaptation.alpha,
-            effect=sum(latest) / len(latest) - baseline if latest else 0.0,
+            # Differences first: the mean of equal accuracies can be a rounding above them, and the gate asks for above 0.
+            effect=sum(accuracy - baseline for accuracy in latest) / len(latest) if latest else 0.0,
             stability=min(max(1.0 - (max(held) - min(held)), 0.0), 1.0) if held else 1.0,
             trainable=known and is_trainable(self.library.record(adaptation.blueprint_id).graph),
             blueprint_problem=self.problem(name, adaptation.blueprint_id, adaptation.reads)

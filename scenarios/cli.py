@@ -83,7 +83,7 @@ def run(
     key: Annotated[int, typer.Option(min=0, help="The run key: all randomness comes from it.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the scenario's.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable.")] = None,
-    trainer: Annotated[str, typer.Option(help="live; simulated comes with fitted dynamics.")] = "live",
+    trainer: Annotated[str, typer.Option(help="What trains: live.")] = "live",
     journal: Journal = DEFAULT_JOURNAL,
     as_json: Json = False,
 ) -> None:
@@ -193,16 +193,28 @@ def import_(file: Path, *, journal: Journal = DEFAULT_JOURNAL, as_json: Json = F
 
 def _answer(document: Any, lines: list[str], *, as_json: bool) -> None:
     """Print the document, or the lines for a person."""
-    if as_json:
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    elif lines:
-        sys.stdout.write("\n".join(lines) + "\n")
+    said = json.dumps(document, indent=2) if as_json else "\n".join(lines)
+    if not said or sys.stdout is None:  # None: standard output was closed before the start
+        return
+    try:
+        sys.stdout.write(said + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what could not be written is not tried again
+        _fail(ENDED_BADLY, f"the answer could not be written: {error.strerror}; write it to another place")
 
 
 def _fail(code: int, line: str) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.write(f"regrow: {' '.join(line.split())}\n")
+    _say(line)
     raise typer.Exit(code)
+
+
+def _say(line: str) -> None:
+    """One line on standard error, whatever ``line`` holds."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"regrow: {' '.join(line.split())}\n")
 
 
 @contextmanager
@@ -224,7 +236,11 @@ def _answering() -> Iterator[None]:
 
 def main() -> None:
     """Entry point of the command."""
-    app()
+    try:
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:  # flags and arguments that typer itself refuses
+        _say(f"{error.format_message()}; `regrow --help` and `regrow COMMAND --help` say what there is")
+        sys.exit(USAGE)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 from domain.blueprint_record import BlueprintRecord
 from domain.commands import Decision, Germinate
-from domain.identifiers import SeedId
+from domain.identifiers import BlueprintId, SeedId
 from domain.run import RunState
 from domain.tamiyo.blueprint_strategies import reads_of
 from domain.tamiyo.housekeeping import housekeeping
@@ -31,25 +33,35 @@ class AlwaysGrow:
         del random
         state = observation.state
         places = places_free(state)
+        carried = (seed.adaptation for seed in state.seeds.values() if seed.adaptation)
+        uses = Counter(adaptation.blueprint_id for adaptation in carried if adaptation.outcome is None)
         grown: list[Decision] = []
         for seed in state.germinable_seeds() if places else ():
             if len(grown) == places:
                 break
-            record = least_used(seed, state)
+            record = least_used(seed, state, uses)
             if record is not None:
                 grown.append(_germinate(seed, record, state, places))
+                uses[record.blueprint_id] += 1
         return Step((*housekeeping(observation), *grown), memory)
 
 
-def least_used(seed: SeedId, state: RunState) -> BlueprintRecord | None:
-    """The offered blueprint that fits the slot and was used least, the lower number of equals; None if none fits."""
+def least_used(seed: SeedId, state: RunState, uses: Mapping[BlueprintId, int]) -> BlueprintRecord | None:
+    """The offered blueprint that fits the slot and was used least, the lower number of equals; None if none fits.
+
+    ``uses`` are those that no field report tells of yet.
+    """
     config = state.started.tamiyo_config
     fitting = (
         record
         for record in state.library.offered()
         if state.problem(seed, record.blueprint_id, reads_of(record, config)) is None
     )
-    return min(fitting, key=lambda record: (record.statistics.uses, record.number), default=None)
+    return min(
+        fitting,
+        key=lambda record: (record.statistics.uses + uses.get(record.blueprint_id, 0), record.number),
+        default=None,
+    )
 
 
 def _germinate(seed: SeedId, record: BlueprintRecord, state: RunState, places: int) -> Decision:
@@ -61,6 +73,6 @@ def _germinate(seed: SeedId, record: BlueprintRecord, state: RunState, places: i
             reads=reads_of(record, config),
             grafting=config.default_grafting_strategy,
         ),
-        reason=f"seed {seed} is free, {places} places are; {record.name} was used {record.statistics.uses} times",
+        reason=f"seed {seed} is free, {places} places are; {record.name} was tried to an end {record.statistics.uses} times",
         urgency=1.0,
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from domain.commands import GraftingStrategy
 from domain.grafting import PRESETS, GraftingConfig, GraftSignals, next_alpha
 from domain.tamiyo.config import TamiyoConfig
 from domain.tamiyo.grafting_choice import choose_grafting
+from domain.values import Column
 
 FIVE = GraftingConfig(fixed_steps=5, pause_epochs_max=10)
 
@@ -130,7 +132,6 @@ def choice(losses: list[float], **report_changes: object) -> GraftingStrategy:
 
 
 def test_the_networks_condition_decides_between_the_four_strategies() -> None:
-    from domain.values import Column
 
     assert choice([1.0, 1.001, 1.0, 1.001, 1.0]) is GraftingStrategy.FIXED_RAMP
     assert choice([1.0, 0.95, 0.9, 0.86, 0.82]) is GraftingStrategy.PERFORMANCE_LINKED
@@ -155,7 +156,6 @@ def test_a_recommendation_beats_the_configuration_and_trouble_beats_a_recommenda
         conf_level=ConfidenceLevel.HIGH,
         recommended_grafting_strategy=GraftingStrategy.PERFORMANCE_LINKED,
     )
-    from dataclasses import replace
 
     certified = replace(MLP, certificate=certificate)
     calm, jumpy = [metrics(0.5, 1.0)] * 5, [metrics(0.5, loss) for loss in (1.0, 2.0, 1.0, 2.0)]
@@ -165,7 +165,6 @@ def test_a_recommendation_beats_the_configuration_and_trouble_beats_a_recommenda
 
 
 def test_a_risky_blueprint_is_always_grafted_under_drift_control() -> None:
-    from dataclasses import replace
 
     risky = replace(MLP, metadata=MLP.metadata.model_copy(update={"risky": True}))
 
