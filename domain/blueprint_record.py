@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import Any, Final, final
 
 from domain.blueprint import BlueprintGraph, BlueprintMetadata, Certificate, ConfidenceLevel, LifecycleState
+from domain.field_reports import FieldReport
 from domain.identifiers import BlueprintId
 from domain.lifecycle import Outcome
-
-if TYPE_CHECKING:  # the events' header needs modules that need this one
-    from domain.events import FieldReport
 
 INTEREST_KEPT: Final = 0.9
 """Share of tamiyo_interest that survives a field report; the rest is 1 for FOSSILIZED and 0 otherwise."""

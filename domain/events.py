@@ -14,6 +14,7 @@ from pydantic import Field
 
 from domain.blueprint import BlueprintGraph, BlueprintMetadata, Certificate, ConfidenceLevel
 from domain.commands import Decision, Draw, GraftingStrategy, Reads
+from domain.field_reports import FieldReport
 from domain.header import RunHeader
 from domain.health import LayerHealthReport
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
@@ -261,36 +262,6 @@ class AdaptationConcluded(DomainEvent):
     """First epoch at which the seed may germinate again; None when there is no embargo."""
     locked: bool = False
     """Whether the seed may not germinate again in this run."""
-
-
-@final
-class EvaluationMetrics(Value):
-    """Gathered in EVALUATING and FINE_TUNING."""
-
-    max_latency_ms: float
-    """Estimated, ms a sample."""
-    avg_memory_mb: float
-    gradient_norm_variance: float
-
-
-@final
-class FieldReport(Value):
-    """The outcome of one adaptation, for Karn. Source: Karn v1.0 §5.1."""
-
-    adaptation: AdaptationId
-    blueprint_id: BlueprintId
-    seed_id: str
-    """Printed coordinates such as "(0, 1)"."""
-    pre_metric: float
-    """Validation accuracy at germination, [0, 1]."""
-    post_metric: float
-    """Validation accuracy at conclusion, [0, 1]."""
-    outcome: Outcome
-    eval_metrics: EvaluationMetrics
-    reads: Reads
-    grafting: GraftingStrategy
-    task: str
-    reason: str
 
 
 @final

@@ -26,14 +26,13 @@ from domain.events import (
     AlphaChanged,
     DomainEvent,
     EpochMetrics,
-    EvaluationMetrics,
-    FieldReport,
     FieldReportFiled,
     GraftingChanged,
     SeedFaulted,
     SeedGerminated,
     StageChanged,
 )
+from domain.field_reports import EvaluationMetrics, FieldReport
 from domain.gates import Evidence, GateResult, GateSettings, evaluate
 from domain.health import SeedProgress
 from domain.identifiers import AdaptationId, BlueprintId, SeedId

@@ -15,7 +15,8 @@ class Value(BaseModel):
     """A frozen record: strict when made in Python, bit-exact through JSON.
 
     Not-a-number and the infinities travel as the strings ``"NaN"``, ``"Infinity"`` and
-    ``"-Infinity"``, so that what we write is standard JSON and still reads back as the same float.
+    ``"-Infinity"``, so that what we write is standard JSON and still reads back as the same float:
+    with ``strict=False``, because a strict reader takes no string for a number.
     """
 
     model_config = ConfigDict(

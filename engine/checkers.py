@@ -41,6 +41,7 @@ from engine.lifecycle_checker import check_lifecycles
 PANICS_TO_DIVERGE: Final = 3
 
 _OF_SEEDS: Final = (SeedGerminated, StageChanged, AlphaChanged, GraftingChanged, AdaptationConcluded, FieldReportFiled)
+_ANSWERS: Final = (DecisionVetoed, CommandRefused, StageChanged, GraftingChanged, RollbackOrdered)
 _BY_TRAINER: Final = (LayerHealthReported, EpochCompleted, PanicRaised, SeedFaulted)
 
 Checker = Callable[[Sequence[DomainEvent]], Iterator[str]]
@@ -122,6 +123,19 @@ def check_decisions(events: Sequence[DomainEvent]) -> Iterator[str]:
             yield f"epoch {epoch}: a policy decided in an epoch that panicked"
 
 
+def check_answers(events: Sequence[DomainEvent]) -> Iterator[str]:
+    """What was decided and not stopped was done: something changed, unless the decision was to wait."""
+    for epoch, told in _epochs(events):
+        waiting: DecisionMade | None = None
+        for event in (*told, None):
+            if event is None or isinstance(event, DecisionMade):
+                if waiting is not None:
+                    yield f"epoch {epoch}: decision {waiting.number} was neither carried out nor stopped"
+                waiting = None if event is None or isinstance(event.decision.command, Wait) else event
+            elif isinstance(event, _ANSWERS):
+                waiting = None
+
+
 def check_obedience(events: Sequence[DomainEvent]) -> Iterator[str]:
     """No seed changes but by a decision about it, by faults, by its ramp or in a rollback."""
     for epoch, told in _epochs(events):
@@ -195,6 +209,7 @@ CHECKERS: Final[tuple[Checker, ...]] = (
     check_frame,
     check_ending,
     check_decisions,
+    check_answers,
     check_obedience,
     check_rollbacks,
     check_scores,

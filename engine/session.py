@@ -323,7 +323,9 @@ class Session:
         suspect = None if culprit is None else state.seed(culprit)
         if suspect is not None and (suspect.adaptation is None or suspect.adaptation.outcome is not None):
             raise Refusal("nothing-to-roll-back", f"seed {culprit} has no open adaptation at epoch {epoch}")
-        fresh = [seed.seed_id for seed in state.seeds.values() if seed.stage is Stage.FOSSILIZED and seed.since == epoch]
+        fresh = [
+            seed.seed_id for seed in state.seeds.values() if seed.stage is Stage.FOSSILIZED and seed.since == epoch
+        ]
         if fresh:
             # Its checkpoint is saved when the boundary closes; every older one would undo it.
             raise Refusal("fossil-not-saved", f"seed {fresh[0]} fossilized at epoch {epoch}; roll back at the next")

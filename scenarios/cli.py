@@ -7,6 +7,7 @@ Exit codes: 0 done, 2 usage, 3 the run ended badly, 4 a replay diverged, 5 the j
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
+from typer import TyperException
 
 from domain.events import EVENTS
 from engine.journal.errors import BlobDamaged, BlobMissing, JournalDamaged, JournalError, StorageFailed
@@ -239,7 +241,9 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except TyperException as error:  # flags and arguments that typer itself refuses
-        _say(f"{error.format_message()}; `regrow --help` and `regrow COMMAND --help` say what there is")
+        refusal = error.format_message().rstrip(".")
+        if refusal:  # without any argument the help was printed instead
+            _say(f"{refusal}; `regrow --help` and `regrow COMMAND --help` say what there is")
         sys.exit(USAGE)
 
 

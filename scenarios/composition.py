@@ -17,7 +17,8 @@ from domain.catalogue import registrations
 from domain.events import BlueprintRegistered, DomainEvent
 from domain.header import Fingerprint, LayerLayout, PolicyReference, RunHeader
 from domain.karn.policy import KarnPolicy
-from domain.lifecycle import PROFILES
+from domain.lifecycle import PROFILES, SIMPLIFIED
+from domain.safety import CHECK_PRESETS
 from domain.shapes import parameter_count
 from domain.tamiyo.policy import TamiyoPolicy
 from scenarios.specification import BadInput, Scenario, unknown
@@ -111,6 +112,10 @@ def header(
         raise BadInput(f"{scenario.name}: task.name: " + unknown("task", scenario.task.name, tuple(TASKS)))
     tamiyo_policy, tamiyo_reference = tamiyo(tamiyo_name or scenario.tamiyo)
     karn_policy, karn_reference = karn(karn_name or scenario.karn)
+    safety = scenario.safety
+    if tamiyo_policy.profile == SIMPLIFIED.name:
+        # That lifecycle comes with the limits of the trainer that had it, not with the service's checks: D-015.
+        safety = safety.model_copy(update={"decision_checks": CHECK_PRESETS["trainer"]})
     made = RunHeader(
         regrow=version("regrow"),
         scenario=scenario.name,
@@ -126,7 +131,7 @@ def header(
         gates=scenario.gates,
         grafting=scenario.grafting,
         tamiyo_config=scenario.tamiyo_config,
-        safety=scenario.safety,
+        safety=safety,
         hardware=scenario.hardware,
     )
     return made, tamiyo_policy, karn_policy

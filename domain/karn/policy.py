@@ -13,7 +13,7 @@ from pydantic import Field
 
 from domain.blueprint import BlueprintGraph, BlueprintMetadata
 from domain.commands import Considered, Draw
-from domain.events import FieldReport
+from domain.field_reports import FieldReport
 from domain.identifiers import BlueprintId
 from domain.library import BlueprintLibrary
 from domain.tamiyo.policy import Randomness

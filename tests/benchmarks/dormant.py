@@ -6,6 +6,8 @@ import statistics
 from typing import Any
 
 import torch
+from hosts import HOSTS, header
+from measuring import figure, in_turns, paired, say
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,8 +22,6 @@ from engine.trainers.live.host import build_host
 from engine.trainers.live.kasmina import KasminaLayer
 from engine.trainers.live.optimizer import adam
 from engine.trainers.live.tolaria import LiveTrainer
-from hosts import HOSTS, header
-from measuring import figure, in_turns, paired, say
 from scenarios import composition
 
 LIMIT = 0.02

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hosts import HOSTS, header
+from measuring import figure, in_turns, paired, say
+
 from domain.events import DomainEvent, EpochSealed
 from engine.journal.journal import Journal
 from engine.recording import Discard, JournalSink
 from engine.session import Session, Sink
 from engine.trainers.live.checkpoints import CheckpointStore, MemoryStore
 from engine.trainers.live.tolaria import LiveTrainer
-from hosts import HOSTS, header
-from measuring import figure, in_turns, paired, say
 from scenarios import composition
 
 LIMIT = 0.02

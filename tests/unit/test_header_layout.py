@@ -40,9 +40,7 @@ def test_chunks_cover_every_unit_once_and_widths_differ_by_at_most_one_wider_fir
     assert max(widths) - min(widths) <= 1 and min(widths) >= 1
 
 
-@pytest.mark.parametrize(
-    ("reads", "width"), [(Reads.CHUNK, 3), (Reads.LAYER, 7), (Reads.INPUT, 5), (Reads.BOTH, 12)]
-)
+@pytest.mark.parametrize(("reads", "width"), [(Reads.CHUNK, 3), (Reads.LAYER, 7), (Reads.INPUT, 5), (Reads.BOTH, 12)])
 def test_what_a_blueprint_reads_has_its_width(reads: Reads, width: int) -> None:
     assert layout(7, 2).read_width(reads, 1) == width
 

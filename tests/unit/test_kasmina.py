@@ -104,7 +104,12 @@ def test_a_blending_blueprint_replaces_its_chunk_at_full_alpha() -> None:
     layer, inputs = _layer(), _batch()
     host = layer(inputs)
     graft = Graft(
-        AdaptationId(seed=SeedId(layer=0, index=0), attempt=1), MLP.blueprint_id, soft_clamp(0.5), Reads.CHUNK, LAYOUT, 1
+        AdaptationId(seed=SeedId(layer=0, index=0), attempt=1),
+        MLP.blueprint_id,
+        soft_clamp(0.5),
+        Reads.CHUNK,
+        LAYOUT,
+        1,
     )
     layer.grafts[0] = graft
     graft.stage = Stage.ACTIVE

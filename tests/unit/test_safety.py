@@ -141,7 +141,7 @@ def germinations(*pairs: tuple[int, int]) -> tuple[tuple[SeedId, int], ...]:
         ({"confidence": float("nan")}, "confidence_threshold"),
         ({"germinations": germinations((0, 16))}, "cooldown_period"),
         ({"germinations": germinations(*((1, 15 + i) for i in range(6)))}, "adaptation_rate"),
-        ({"urgency": 0.79}, "system_stability"),
+        ({"urgency": 0.59}, "system_stability"),
         ({"layer_health": (0.1, 0.2)}, "system_stability"),
         ({"safety_score": 0.69}, "safety_score"),
         ({"urgency": 0.95, "confidence": 0.75}, "safety_score"),

@@ -33,7 +33,7 @@ def bits_of(metrics: EpochMetrics) -> list[bytes]:
 @pytest.mark.parametrize("number", AWKWARD, ids=repr)
 def test_a_float_comes_back_from_json_bit_for_bit(number: float) -> None:
     held = Holder(column=Column([number, 1.0]), number=number)
-    back = Holder.model_validate_json(held.model_dump_json())
+    back = Holder.model_validate_json(held.model_dump_json(), strict=False)
     assert bits(back.number) == bits(number)
     assert back.column.values.tobytes() == held.column.values.tobytes()
     assert back.column == held.column
@@ -42,7 +42,7 @@ def test_a_float_comes_back_from_json_bit_for_bit(number: float) -> None:
 @given(st.lists(st.floats(), max_size=8), st.floats())
 def test_any_column_comes_back_from_json_equal(numbers: list[float], number: float) -> None:
     held = Holder(column=Column(numbers), number=number)
-    back = Holder.model_validate_json(held.model_dump_json())
+    back = Holder.model_validate_json(held.model_dump_json(), strict=False)
     assert back.column == held.column
     assert hash(back.column) == hash(held.column)
     assert bits(back.number) == bits(number) or (math.isnan(back.number) and math.isnan(number))
@@ -51,6 +51,12 @@ def test_any_column_comes_back_from_json_equal(numbers: list[float], number: flo
 def test_what_is_written_is_standard_json() -> None:
     text = Holder(column=Column([math.nan, math.inf, -math.inf]), number=math.nan).model_dump_json()
     assert text == '{"column":["NaN","Infinity","-Infinity"],"number":"NaN"}'
+
+
+def test_a_strict_reader_takes_no_string_for_a_number() -> None:
+    text = Holder(column=Column([]), number=math.inf).model_dump_json()
+    with pytest.raises(ValidationError, match="valid number"):
+        Holder.model_validate_json(text)
 
 
 def test_a_column_tells_minus_zero_from_zero_and_takes_nan_for_nan() -> None:
@@ -82,7 +88,7 @@ def test_a_value_is_frozen_and_takes_no_field_it_does_not_know() -> None:
         metrics.train_loss = 1.0  # type: ignore[misc]
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         EpochMetrics.model_validate({**metrics.model_dump(), "surprise": 1})
-    assert bits_of(EpochMetrics.model_validate_json(metrics.model_dump_json())) == bits_of(metrics)
+    assert bits_of(EpochMetrics.model_validate_json(metrics.model_dump_json(), strict=False)) == bits_of(metrics)
 
 
 def test_a_value_made_in_python_takes_no_text_for_a_number() -> None:

@@ -22,12 +22,13 @@ from domain.lifecycle import ON_TRIAL, Stage
 from domain.run import RunState
 from domain.seed import Seed
 from domain.shapes import ShapeMismatch
-from engine.trainers.live.checkpoints import CheckpointDamaged, GraftRecord
+from engine.trainers.live.checkpoints import GraftRecord
 from engine.trainers.live.grafts import IN_FORWARD, LOADED, Graft
 from engine.trainers.live.host import build_host
 from engine.trainers.live.kasmina import KasminaLayer, SeedColumns
 from engine.trainers.live.optimizer import HOST, DynamicOptimizer, load_state, state_tensors
 from engine.trainers.live.probes import LayerProbe
+from engine.trainers.trainer import CheckpointDamaged
 
 _LEARNING: Final = (Stage.TRAINING, Stage.GRAFTING, Stage.FINE_TUNING)
 """Stages in which a blueprint learns whatever the host does; STABILIZATION and EVALUATING hold it still."""
