@@ -31,6 +31,13 @@ class SeedId(Value):
     def __str__(self) -> str:
         return f"{self.layer}.{self.index}"
 
+    # Seeds are the keys of every table of a run; the general comparison of records costs ten times as much.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SeedId) and self.layer == other.layer and self.index == other.index
+
+    def __hash__(self) -> int:
+        return hash((self.layer, self.index))
+
     def __lt__(self, other: SeedId) -> bool:
         return (self.layer, self.index) < (other.layer, other.index)
 

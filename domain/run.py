@@ -99,7 +99,13 @@ class RunState:
     @property
     def active(self) -> tuple[SeedId, ...]:
         """Seeds with a blueprint in the host that has not concluded, in order."""
-        return tuple(sorted(name for name, seed in self.seeds.items() if seed.stage in ADAPTING))
+        found = [name for name, seed in self.seeds.items() if seed.stage in ADAPTING]
+        return tuple(sorted(found, key=_place))
+
+    @property
+    def places_taken(self) -> int:
+        """How many seeds are ``active``."""
+        return sum(seed.stage in ADAPTING for seed in self.seeds.values())
 
     def layer(self, index: int) -> LayerLayout:
         """Layout of layer ``index``; raises UnknownSlot for a layer the host does not have."""
@@ -150,7 +156,8 @@ class RunState:
             blueprint_problem=self.problem(name, adaptation.blueprint_id, adaptation.reads)
             if seed.stage is Stage.LOADING
             else None,
-            active_seeds=len(self.active),
+            # Only who waits for a place asks; counting for every seed would be quadratic in them.
+            active_seeds=self.places_taken if seed.stage is Stage.GERMINATING else 0,
             max_active_seeds=self.started.tamiyo_config.max_active_seeds,
         )
 
@@ -203,6 +210,10 @@ class RunState:
             [self.consecutive_failures, self.consecutive_panics, self.conclusions, self.rollbacks],
             self.ending.value if self.ending else None,
         ]
+
+
+def _place(name: SeedId) -> tuple[int, int]:
+    return name.layer, name.index
 
 
 def _canonical_seed(seed: Seed) -> list[Any]:
@@ -330,7 +341,9 @@ def _rolled_back(state: RunState, event: RollbackOrdered) -> RunState:
 def _checkpointed(state: RunState, event: CheckpointSaved) -> RunState:
     known = (*state.checkpoints, event)
     kept = set(known[-state.started.training.checkpoints_kept :])
-    pinned = {restore_point(known, state, seed) for seed in state.seeds.values() if _is_open(seed)}
+    fossilized = _last_fossil(state)
+    open_ = [seed.adaptation for seed in state.seeds.values() if seed.adaptation and seed.adaptation.outcome is None]
+    pinned = {_newest_upto(known, epoch) for epoch in {max(entry.germinated_at, fossilized) for entry in open_}}
     return replace(state, checkpoints=tuple(saved for saved in known if saved in kept | pinned))
 
 
@@ -341,13 +354,16 @@ def restore_point(known: tuple[CheckpointSaved, ...], state: RunState, culprit: 
     """
     if culprit is None or culprit.adaptation is None:
         return known[-1]
-    fossils = [seed.since for seed in state.seeds.values() if seed.stage is Stage.FOSSILIZED]
-    latest = max([culprit.adaptation.germinated_at, *fossils])
-    return next((saved for saved in reversed(known) if saved.epoch <= latest), known[0])
+    return _newest_upto(known, max(culprit.adaptation.germinated_at, _last_fossil(state)))
 
 
-def _is_open(seed: Seed) -> bool:
-    return seed.adaptation is not None and seed.adaptation.outcome is None
+def _last_fossil(state: RunState) -> int:
+    """Epoch of the latest fossil, 0 without one."""
+    return max((seed.since for seed in state.seeds.values() if seed.stage is Stage.FOSSILIZED), default=0)
+
+
+def _newest_upto(known: tuple[CheckpointSaved, ...], epoch: int) -> CheckpointSaved:
+    return next((saved for saved in reversed(known) if saved.epoch <= epoch), known[0])
 
 
 def _ended(state: RunState, event: RunEnded) -> RunState:

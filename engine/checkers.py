@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Final
 
+from domain.commands import Wait
 from domain.events import (
     AdaptationConcluded,
     AlphaChanged,

@@ -122,6 +122,7 @@ class Session:
         self._watch = watch
         self._open: list[DomainEvent] = []
         self._saved: dict[str, Memories] = {}
+        self._rollbacks_before = 0
         self._memories = Memories(self._remembered(tamiyo.initial), self._remembered(karn.initial))
         self.state = RunState()
 
@@ -158,6 +159,7 @@ class Session:
     def step(self) -> None:
         """One epoch, sealed."""
         epoch = Epoch(self.state.epoch + 1)
+        self._rollbacks_before = self.state.rollbacks
         trained = self._trainer.train(epoch, self.state)
         self._report(epoch, trained)
         acted_from = len(self._open)
@@ -210,13 +212,14 @@ class Session:
 
     def _decide(self, epoch: Epoch, trained: Trained) -> None:
         for name in self.state.active:
-            self._apply(seeds.succumb(self.state.seed(name), self.state.boundary(name)))
+            if self.state.seed(name).faults:  # the rest has nothing to succumb to, and evidence is dear
+                self._apply(seeds.succumb(self.state.seed(name), self.state.boundary(name)))
         step = self._step_tamiyo(epoch, trained)
         for number, decision in enumerate(step.decisions):
             self._record(DecisionMade(epoch=epoch, number=number, decision=decision))
             self._carry_out(epoch, number, decision, trained)
         # A rollback has put back what Tamiyo remembered then; what it thinks now belongs to the past it left.
-        if not self._rolled_back_at(epoch):
+        if not self._rolled_back:
             self._memories = Memories(step.memory, self._memories.karn)
         self._apply(ramp(self.state))
         self._invent(epoch)
@@ -228,7 +231,7 @@ class Session:
             step = self._tamiyo.step(seen, self._memories.tamiyo, random)
             # Read here: a policy may hand over an iterator, which can be read only once and may raise.
             decisions = tuple(step.decisions) if isinstance(step, Step) else ()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PolicyFailed(
                 f"{_name(self._tamiyo)} raised {type(error).__name__} at epoch {epoch}: {_portable(str(error))}"
             ) from error
@@ -245,7 +248,7 @@ class Session:
         command = decision.command
         if isinstance(command, Wait):
             return
-        if self._rolled_back_at(epoch):
+        if self._rolled_back:
             self._refuse(epoch, number, "rolled-back", "the boundary ended with its rollback; decide again next epoch")
             return
         try:
@@ -272,7 +275,7 @@ class Session:
         try:
             step = self._karn.step(seen, self._memories.karn, random)
             proposals = tuple(step.proposals) if isinstance(step, KarnStep) else ()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PolicyFailed(
                 f"{_name(self._karn)} raised {type(error).__name__} at epoch {epoch}: {_portable(str(error))}"
             ) from error
@@ -346,8 +349,10 @@ class Session:
                 self._apply(seeds.roll_back(seed, reason, self.state.boundary(name)))
         self._memories = self._saved[target.checkpoint]
 
-    def _rolled_back_at(self, epoch: Epoch) -> bool:
-        return any(isinstance(event, RollbackOrdered) and event.epoch == epoch for event in self._open)
+    @property
+    def _rolled_back(self) -> bool:
+        """Whether this boundary already had its rollback."""
+        return self.state.rollbacks > self._rollbacks_before
 
     # Acting
 
@@ -380,7 +385,7 @@ class Session:
     def _remembered(self, initial: Callable[[], Any]) -> Value:
         try:
             memory = initial()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PolicyFailed(f"{initial.__qualname__} raised {type(error).__name__}: {error}") from error
         if not isinstance(memory, Value):
             raise PolicyFailed(f"{initial.__qualname__} returned {_short(memory)}, not a Value")

@@ -66,7 +66,7 @@ def _policy(kind: str, name: str, built_in: dict[str, str], needed: tuple[str, .
         raise BadInput(f"{kind} {name!r}: {where} has no class {wanted!r}")
     try:
         policy = found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"{kind} {name!r} cannot be made: {type(error).__name__}: {error}") from error
     missing = [part for part in needed if not hasattr(policy, part)]
     if missing:
@@ -90,7 +90,7 @@ def _module(kind: str, name: str, where: str) -> ModuleType:
         specification.loader.exec_module(module)
     except BadInput:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"{kind} {name!r} does not import: {type(error).__name__}: {error}") from error
     return module
 

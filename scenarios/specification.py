@@ -56,11 +56,11 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Scenario:
 
     Raises BadInput.
     """
+    if not name.endswith(".toml") and name not in names():
+        raise BadInput(unknown("scenario", name, names()))
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
-        if name.endswith(".toml"):
-            raise BadInput(f"scenario file {name!r} does not exist")
-        raise BadInput(unknown("scenario", name, names()))
+        raise BadInput(f"scenario file {name!r} does not exist")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

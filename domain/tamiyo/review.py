@@ -76,7 +76,8 @@ def deployment(
 
 def _drift(state: RunState) -> float:
     """Largest weight drift of the blueprints that hold at full blend. A fossil is frozen: its last drift is history."""
-    drifts = [entry.weight_drift for name, entry in state.progress.items() if state.seed(name).stage is Stage.ACTIVE]
+    held = [name for name, seed in state.seeds.items() if seed.stage is Stage.ACTIVE and name in state.progress]
+    drifts = [state.progress[name].weight_drift for name in held]
     return math.nan if any(math.isnan(drift) for drift in drifts) else max(drifts, default=0.0)
 
 

@@ -114,7 +114,8 @@ def seed_commands(draw: st.DrawFn, names: st.SearchStrategy[SeedId]) -> Command:
         return Advance(seed=name, gate=draw(st.sampled_from(list(Gate))))
     if kind == "ramp":
         return ChangeGrafting(seed=name, grafting=draw(strategies))
-    return draw(st.sampled_from([Cull(seed=name), Cancel(seed=name), Recover(seed=name), Reset(seed=name)]))
+    endings: list[Command] = [Cull(seed=name), Cancel(seed=name), Recover(seed=name), Reset(seed=name)]
+    return draw(st.sampled_from(endings))
 
 
 class SeedMachine(RuleBasedStateMachine):

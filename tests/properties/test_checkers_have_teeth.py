@@ -133,7 +133,7 @@ def altered(run: tuple[DomainEvent, ...], kind: type[DomainEvent], **changes: ob
         (events.TestScored, {"occasion": "curiosity"}),
         (EpochSealed, {"events": 999}),
     ],
-    ids=lambda value: value.TOPIC if isinstance(value, type) else ",".join(value),
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else str(value.TOPIC),
 )
 def test_an_altered_event_is_noticed(
     run: tuple[DomainEvent, ...], kind: type[DomainEvent], changes: dict[str, object]

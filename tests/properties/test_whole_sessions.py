@@ -64,7 +64,8 @@ class Tape:
 
 def recorded(header: RunHeader, curve: Curve, tamiyo: Any) -> tuple[list[DomainEvent], list[EpochView]]:
     """A whole run, as it was sealed and as a bystander saw it."""
-    tape, views = Tape(), []
+    tape = Tape()
+    views: list[EpochView] = []
     session = Session(ScriptedTrainer(curve), tamiyo, NoInvention(), tape, watch=views.append)
     session.run(header, registrations())
     return tape.events, views
@@ -146,6 +147,27 @@ def test_two_runs_of_the_same_thing_have_equal_events(header: RunHeader, curve: 
 
 
 @SLOW
+@given(header=headers, curve=curves(), mischief=mischiefs, pick=st.integers(0, 99))
+def test_a_run_resumed_at_any_checkpoint_goes_on_to_the_same_events(
+    header: RunHeader, curve: Curve, mischief: float, pick: int
+) -> None:
+    tamiyo = ChaoticTamiyo(profile=header.profile, mischief=mischief)
+    whole, first, trainer = Tape(), Tape(), ScriptedTrainer(curve)
+    views: list[EpochView] = []
+    Session(trainer, tamiyo, NoInvention(), whole, watch=views.append).run(header, registrations())
+    cuts = [view.state for view in views if view.state.checkpoints[-1].epoch == view.state.epoch]
+    state = rebuild([event for event in whole.events if event.epoch <= cuts[pick % len(cuts)].epoch])
+    if state.ending is not None:
+        return
+    resumed = Session(trainer, tamiyo, NoInvention(), first)
+    resumed.resume(state, {kept.checkpoint: trainer.restore(kept.checkpoint, state) for kept in state.checkpoints})
+    while resumed.state.ending is None:
+        resumed.step()
+    rest = [event for event in whole.events if event.epoch > state.epoch]
+    assert [event.model_dump_json() for event in first.events] == [event.model_dump_json() for event in rest]
+
+
+@SLOW
 @given(header=headers, curve=curves(), mischief=mischiefs)
 def test_every_reported_conclusion_has_exactly_one_field_report(
     header: RunHeader, curve: Curve, mischief: float
@@ -169,8 +191,8 @@ def breakdowns() -> dict[str, Callable[[Observation], Any]]:
         "nothing": lambda seen: None,
         "an object": lambda seen: object(),
         "a list": lambda seen: [wait],
-        "no memory": lambda seen: Step((wait,), None),  # type: ignore[type-var]
-        "memory of dicts": lambda seen: Step((wait,), {"a": 1}),  # type: ignore[type-var]
+        "no memory": lambda seen: Step((wait,), None),
+        "memory of dicts": lambda seen: Step((wait,), {"a": 1}),
         "a command": lambda seen: Step((Wait(),), NoMemory()),  # type: ignore[arg-type]
         "no decisions": lambda seen: Step(None, NoMemory()),  # type: ignore[arg-type]
         "a number": lambda seen: Step(7, NoMemory()),  # type: ignore[arg-type]

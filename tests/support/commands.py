@@ -7,9 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from scenarios.cli import main
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--epochs", "40", "--set", "tamiyo_config.plateau_patience=4")
@@ -77,6 +82,23 @@ class Shell:
         """Run a command to its end; ``before`` is called in the new process first."""
         process = self.start(*arguments, preexec_fn=before)
         return ended(process)
+
+    def inside(self, *arguments: str) -> Answer:
+        """The same command in this process: loading torch anew takes longer than most of them do."""
+        out, err = StringIO(), StringIO()
+        code: Any = 0
+        with (
+            chdir(self.folder),
+            patch.dict(os.environ, self.variables()),
+            patch.object(sys, "argv", ["regrow", *arguments]),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                main()
+            except SystemExit as ending:
+                code = ending.code
+        return Answer(int(code or 0), out.getvalue(), err.getvalue())
 
     def ask(self, *arguments: str) -> Any:
         """Run a command that must succeed, with ``--json``; its document."""

@@ -73,23 +73,23 @@ def is_open(gate: str, stage: str, facts: Facts, gates: GateSettings) -> bool:
         case "PROMOTION":
             return bool(facts["active"] < facts["limit"])
         case "BLUEPRINT_LOADED":
-            return loadable and facts["trainable"]
+            return bool(loadable and facts["trainable"])
         case "FIXED_FUNCTION_LOADED":
             return loadable and not facts["trainable"]
         case "LOADED_BLEND":
             return loadable
         case "RECONSTRUCTION":
-            return facts["loss"] is not None and facts["loss"] <= gates.reconstruction_loss
+            return bool(facts["loss"] is not None and facts["loss"] <= gates.reconstruction_loss)
         case "ALPHA_REACHED":
             return bool(facts["alpha"] == 1)
         case "POSITIVE_EFFECT":
-            return works and facts["trainable"]
+            return bool(works and facts["trainable"])
         case "FIXED_FUNCTION_EFFECT":
             return works and not facts["trainable"]
         case "TOTAL_IMPROVEMENT":
             return bool(facts["effect"] >= gates.total_improvement)
         case "HELD":
-            return facts["alpha"] == 1 and facts["stability"] >= gates.final_stability
+            return bool(facts["alpha"] == 1 and facts["stability"] >= gates.final_stability)
         case _:
             return gate in {"SETTLED", "COMMANDED"}
 

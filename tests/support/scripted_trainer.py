@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 from domain.events import (
     CheckpointSaved,
@@ -58,7 +58,7 @@ class ScriptedTrainer:
 
     def __init__(self, curve: Curve) -> None:
         self._curve = curve
-        self._saved: set[str] = set()
+        self._saved: dict[str, str] = {}
         self.restored: list[str] = []
         """Checkpoints that rollbacks asked for, in order."""
 
@@ -98,7 +98,7 @@ class ScriptedTrainer:
             )
             for name, seed in carrying
         )
-        columns = {name: Column([_at(self._curve.health, epoch)] * seeds) for name in METRICS}
+        columns: dict[str, Any] = {name: Column([_at(self._curve.health, epoch)] * seeds) for name in METRICS}
         return LayerHealthReport(layer=layer, **columns, progress=progress)
 
     def obey(self, epoch: Epoch, events: tuple[DomainEvent, ...], state: RunState) -> None:
@@ -111,8 +111,12 @@ class ScriptedTrainer:
     def checkpoint(self, epoch: Epoch, controller: str) -> CheckpointSaved:
         """Named by its epoch and the policies' memory."""
         name = hashlib.sha256(f"{epoch} {controller}".encode()).hexdigest()
-        self._saved.add(name)
+        self._saved[name] = controller
         return CheckpointSaved(epoch=epoch, checkpoint=name, size=len(controller))
+
+    def restore(self, digest: str, state: RunState) -> str:
+        """What was handed over with the checkpoint; a script has nothing else to restore."""
+        return self._saved[digest]
 
     def score(self, epoch: Epoch, occasion: str) -> TestScored:
         """The script's validation accuracy stands in for the test set's."""

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,8 +18,6 @@ from domain.run import RunState
 from domain.settings import TaskSettings
 from engine.journal.blobs import BlobStore
 from engine.trainers.live.checkpoints import (
-    CheckpointDamaged,
-    CheckpointMissing,
     CheckpointStore,
     MemoryStore,
     Snapshot,
@@ -27,6 +26,7 @@ from engine.trainers.live.checkpoints import (
     unpack,
 )
 from engine.trainers.live.tolaria import LiveTrainer
+from engine.trainers.trainer import CheckpointDamaged, CheckpointMissing
 from scenarios.tasks import spirals
 from tests.support.live_runs import HandRun, header
 
@@ -166,10 +166,10 @@ def test_a_missing_checkpoint_is_named() -> None:
         load(MemoryStore(), "ab" * 32)
 
 
-def test_the_journals_blob_store_keeps_checkpoints(tmp_path: object) -> None:
+def test_the_journals_blob_store_keeps_checkpoints(tmp_path: Path) -> None:
     store, boundaries, _ = _recorded(0)
     content = store.get(boundaries[4][0])
-    blobs: CheckpointStore = BlobStore(tmp_path).for_run("run-1")  # type: ignore[arg-type]
+    blobs: CheckpointStore = BlobStore(tmp_path).for_run("run-1")
     digest = blobs.put(content)
 
     assert pack(load(blobs, digest)) == content

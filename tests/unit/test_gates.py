@@ -15,7 +15,7 @@ SETTINGS = GateSettings()
 BELOW, ABOVE = -math.inf, math.inf
 
 
-def passes(gate: Gate, stage: Stage, settings: GateSettings = SETTINGS, **evidence: Any) -> bool:
+def passes(gate: Gate, stage: Stage, **evidence: Any) -> bool:
     """Whether evidence that is good enough everywhere, but for what is given, opens the gate."""
     best: dict[str, Any] = {
         "epochs_in_stage": 1000,
@@ -24,7 +24,7 @@ def passes(gate: Gate, stage: Stage, settings: GateSettings = SETTINGS, **eviden
         "effect": 1.0,
         "stability": 1.0,
     }
-    return evaluate(gate, stage, Evidence(**best | evidence), settings).passed
+    return evaluate(gate, stage, Evidence(**best | evidence), SETTINGS).passed
 
 
 def just(value: float, toward: float) -> float:

@@ -54,7 +54,10 @@ def test_weights_of_zero_find_no_need() -> None:
     assert list(need(report([1.0], [1.0], [1.0]), weights)) == [0.0]
 
 
-@given(st.lists(st.tuples(st.floats(), st.floats(), st.floats()), min_size=1, max_size=6))
+variances = st.floats(min_value=0) | st.just(NAN)
+
+
+@given(st.lists(st.tuples(variances, st.floats(), st.floats()), min_size=1, max_size=6))
 def test_need_is_a_share_whatever_was_measured(rows: list[tuple[float, float, float]]) -> None:
     variance, dead, correlation = (list(column) for column in zip(*rows, strict=True))
     found = list(need(report(variance, dead, correlation), HealthWeights()))

@@ -104,7 +104,7 @@ def test_data_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         Part(inputs=inputs + np.float32(np.nan), labels=labels)
     with pytest.raises(ValueError, match="float64"):
-        Part(inputs=inputs.astype(np.float64), labels=labels)  # type: ignore[arg-type]
+        Part(inputs=inputs.astype(np.float64), labels=labels)
     with pytest.raises(ValueError, match=r"\(2,\)"):
         Part(inputs=inputs, labels=labels[:2])
     part = Part(inputs=inputs, labels=labels + 2)

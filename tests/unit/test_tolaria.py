@@ -19,12 +19,13 @@ from domain.lifecycle import Stage
 from domain.settings import TaskSettings, TrainingSettings
 from domain.shapes import parameter_count
 from engine.trainers.data import Part, TaskData
-from engine.trainers.live.checkpoints import CheckpointMissing, MemoryStore
+from engine.trainers.live.checkpoints import MemoryStore
 from engine.trainers.live.faults import FaultTally
 from engine.trainers.live.fingerprint import fingerprint
 from engine.trainers.live.optimizer import DynamicOptimizer
 from engine.trainers.live.tolaria import LiveTrainer
 from engine.trainers.live.watchdog import HISTORY_MIN, Watchdog
+from engine.trainers.trainer import CheckpointMissing
 from scenarios.tasks import spirals
 from tests.support.live_runs import HandRun, header
 
@@ -340,13 +341,15 @@ def test_a_blueprint_that_the_library_does_not_hold_fails_to_load() -> None:
 # The watchdog
 
 
-def _data(scale: float) -> TaskData:
-    part = Part(inputs=np.full((8, 2), scale, np.float32), labels=np.arange(8, dtype=np.int64) % 2)
+def _data(value: float) -> TaskData:
+    part = Part(inputs=np.full((8, 2), value, np.float32), labels=np.arange(8, dtype=np.int64) % 2)
     return TaskData(train=part, validation=part, test=part, classes=2)
 
 
 def test_a_loss_that_is_not_finite_panics_at_once() -> None:
-    run = HandRun(LiveTrainer(_data(3e38), MemoryStore()), header(TASK, 2, hidden=(64,)))
+    run = HandRun(LiveTrainer(_data(1.0), MemoryStore()), header(TASK, 2, hidden=(6,)))
+    with torch.no_grad():
+        run.trainer.network.host["host/1.bias"][0] = math.inf
     trained = run.trainer.train(Epoch(1), run.state)
     assert trained.panic is not None
     assert "training loss of epoch 1 is" in trained.panic
@@ -425,6 +428,24 @@ def test_a_rollback_keeps_fossils_older_and_younger_than_the_checkpoint() -> Non
     assert [graft.name for graft in run.trainer.network.grafts] == ["0.0#1", "0.1#1"]
     assert not _moved(before, _weights(run), "graft")
     run.train()
+
+
+def test_a_fossil_survives_a_checkpoint_in_which_its_seed_carried_something_else() -> None:
+    run = _grown(Stage.ACTIVE)
+    saved = run.trainer.checkpoint(Epoch(run.state.epoch), "memory")
+    run.record(saved)
+    run.move(SEED, Stage.DORMANT)
+    run.germinate(SEED, "glu")
+    run.train()
+    run.move(SEED, Stage.GRAFTING)
+    run.blend(SEED, 1.0)
+    run.train()
+    run.move(SEED, Stage.FOSSILIZED)
+    before = _weights(run)
+    run.act(_ordered(run, saved))
+
+    assert [graft.name for graft in run.trainer.network.grafts] == ["0.0#2"]
+    assert not _moved(before, _weights(run), "graft")
 
 
 def test_a_rollback_to_a_checkpoint_that_is_gone_says_so() -> None:

@@ -85,7 +85,7 @@ def test_a_column_is_one_dimensional() -> None:
 def test_a_value_is_frozen_and_takes_no_field_it_does_not_know() -> None:
     metrics = EpochMetrics(train_loss=-0.0, train_accuracy=0.0, validation_loss=math.nan, validation_accuracy=1.0)
     with pytest.raises(ValidationError, match="frozen"):
-        metrics.train_loss = 1.0  # type: ignore[misc]
+        metrics.train_loss = 1.0
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         EpochMetrics.model_validate({**metrics.model_dump(), "surprise": 1})
     assert bits_of(EpochMetrics.model_validate_json(metrics.model_dump_json(), strict=False)) == bits_of(metrics)

@@ -50,7 +50,7 @@ def generator(run_key: int, name: str) -> torch.Generator:
 
 def linear(inputs: int, outputs: int, random: torch.Generator) -> nn.Linear:
     """A linear layer drawn from ``random`` alone: U(-b, b) with b = inputs^-1/2, as torch draws its own."""
-    layer = skip_init(nn.Linear, inputs, outputs)
+    layer: nn.Linear = skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
     bound = inputs**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=random)

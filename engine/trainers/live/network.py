@@ -7,7 +7,7 @@ comes and goes with snapshots.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, final
 
 import torch
@@ -79,7 +79,7 @@ class GrownNetwork:
         found = hashlib.sha256()
         for name, weights in self._weights().items():
             found.update(f"{name}{tuple(weights.shape)}".encode())
-            found.update(weights.detach().contiguous().numpy())
+            found.update(weights.detach().reshape(-1).numpy().data)
         return found.hexdigest()
 
     def _weights(self) -> dict[str, nn.Parameter]:
@@ -126,6 +126,9 @@ class GrownNetwork:
         graft = self.layers[seed.seed_id.layer].grafts.get(seed.seed_id.index)
         adaptation = seed.adaptation
         return graft if graft and adaptation and graft.attempt == adaptation.attempt else None
+
+    def _is_current(self, graft: Graft, state: RunState) -> bool:
+        return self._current(state.seed(graft.seed)) is graft
 
     def follow(self, state: RunState) -> None:
         """Bring every graft, what trains, the optimizer and the layers' columns in step with ``state``."""
@@ -211,21 +214,24 @@ class GrownNetwork:
 
         A fossil of ``state`` that is younger than what was saved stays as it is: fossils are for good.
         """
-        saved = {record.adaptation.seed for record in records}
+        saved = {str(record.adaptation) for record in records}
         for layer in self.layers:
-            for index in sorted(layer.grafts):
-                name = layer.seed_id(index)
-                if name in saved or state.seed(name).stage is not Stage.FOSSILIZED:
+            for index, graft in sorted(layer.grafts.items()):
+                is_fossil = state.seed(graft.seed).stage is Stage.FOSSILIZED and self._is_current(graft, state)
+                if graft.name in saved or not is_fossil:
                     del layer.grafts[index]
+        younger = {graft.seed: graft.name for graft in self.grafts}
+        outlived = {str(record.adaptation) for record in records if record.adaptation.seed in younger}
         for record in records:
-            self._regrow(record, state.library)
-        by_name = {graft.name: graft for graft in self.grafts}
-        wanted = [by_name[name] for name in manifest[1:] if name in by_name]
-        if len(wanted) != len(manifest) - 1:
+            if str(record.adaptation) not in outlived:
+                self._regrow(record, state.library)
+        if not saved.issuperset(manifest[1:]):
             raise CheckpointDamaged(f"the optimizer's manifest {manifest} names blueprints that were not saved with it")
+        members = set(manifest) - outlived
+        wanted = [graft for graft in self.grafts if graft.name in members]
         self.optimizer.rebuild((graft.name, _named(graft)) for graft in wanted)
-        for name, target in self._restorable(saved).items():
-            _copy(name, target, tensors)
+        for key, target in self._restorable(younger.values()).items():
+            _copy(key, target, tensors)
         self.optimizer.load(_below("optimizer/", tensors))
         for probe in self.probes:
             probe.resume()
@@ -245,13 +251,13 @@ class GrownNetwork:
             self._isolate(graft)
         self.layers[graft.seed.layer].grafts[graft.seed.index] = graft
 
-    def _restorable(self, saved: set[SeedId]) -> dict[str, Tensor]:
-        """Tensors that must be in a checkpoint whose grafts are in ``saved``: all but optimizers' and younger fossils'."""
-        younger = [graft.name for graft in self.grafts if graft.seed not in saved]
+    def _restorable(self, younger: Iterable[str]) -> dict[str, Tensor]:
+        """Tensors that a checkpoint must have: all but optimizers' and those of fossils younger than it."""
+        own = tuple(f"/{name}/" for name in younger)
         return {
             name: tensor
             for name, tensor in self.tensors().items()
-            if not name.startswith(("optimizer/", "isolated/")) and not any(f"/{own}" in name for own in younger)
+            if not name.startswith(("optimizer/", "isolated/")) and not any(part in name for part in own)
         }
 
 

@@ -140,9 +140,10 @@ def _pair_sums(centred: Tensor, squares: Tensor, widths: Sequence[int]) -> Tenso
     """
     unit = centred.mul_(torch.where(squares > VARIANCE_MIN, squares, torch.inf).rsqrt_())
     if widths[0] != widths[-1]:
-        return torch.stack([torch.mm(chunk.T, chunk).abs_().sum() for chunk in unit.split(list(widths), dim=1)])
-    chunks = unit.view(len(unit), len(widths), widths[0]).transpose(0, 1)
-    return torch.bmm(chunks.transpose(1, 2), chunks).abs_().sum(dim=(1, 2))
+        chunks = torch.split(unit, list(widths), dim=1)
+        return torch.stack([torch.mm(chunk.T, chunk).abs_().sum() for chunk in chunks])
+    cube = unit.view(len(unit), len(widths), widths[0]).transpose(0, 1)
+    return torch.bmm(cube.transpose(1, 2), cube).abs_().sum(dim=(1, 2))
 
 
 def host_flops(layout: LayerLayout) -> int:

@@ -142,7 +142,9 @@ class LiveTrainer:
             stream(here.header.run_key, "tolaria/order", epoch).permutation(len(here.train.labels))
         )
         size = here.header.training.batch_size
-        batches = zip(here.train.inputs[order].split(size), here.train.labels[order].split(size), strict=True)
+        batches = zip(
+            torch.split(here.train.inputs[order], size), torch.split(here.train.labels[order], size), strict=True
+        )
         network, optimizer, learns = here.network, here.network.optimizer, here.network.learns
         learning = [graft for graft in network.grafts if graft.stage in IN_FORWARD]
         for layer in network.layers:
@@ -162,7 +164,7 @@ class LiveTrainer:
             right += (logits.detach().argmax(dim=1) == labels).sum()
             if loss.requires_grad:
                 optimizer.clear()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 stepping = [graft for graft in learning if graft.accept_gradient(graft.parameters)]
                 optimizer.step()
                 for graft in stepping:
