@@ -32,7 +32,7 @@ lint: $(READY)  ## ruff, format, mypy, import-linter
 check: lint test  ## everything that must be green
 
 bench: $(READY)  ## speed, as ratios measured in one run
-	$(BIN)/python -m scenarios.bench
+	$(BIN)/python tests/benchmarks/run.py
 
 growth: $(READY)  ## the growth table of scenarios/README.md, measured anew
 	$(BIN)/python -m scenarios.growth --write

@@ -54,7 +54,11 @@ class SeedProgress(Value):
 
 @final
 class LayerHealthReport(Value):
-    """Health of every seed of one layer in one epoch, struct of arrays. NaN is kept where a metric is undefined."""
+    """Health of every seed of one layer in one epoch, struct of arrays. NaN is kept where a metric is undefined.
+
+    A trainer may measure the columns less often than it reports (the live one measures each layer every eighth epoch,
+    in turn); they then hold what was measured last. ``progress`` and ``error_counts`` are of this epoch always.
+    """
 
     layer: int = Field(ge=0)
     chunk_variance: Column

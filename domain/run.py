@@ -43,6 +43,7 @@ from domain.library import BlueprintLibrary
 from domain.lifecycle import ADAPTING, PROFILES, LifecycleProfile, Outcome, Stage
 from domain.seed import MEASURED, Boundary, Seed
 from domain.shapes import ShapeMismatch, infer_shapes, is_trainable
+from domain.values import changed
 
 RECENT_EPOCHS: Final = 32
 EFFECT_EPOCHS: Final = 3
@@ -55,7 +56,7 @@ class UnknownSlot(LookupError):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: see ``changed``
 class RunState:
     """A run at one moment. Equal logs fold into equal states."""
 
@@ -264,8 +265,7 @@ def evolve(state: RunState, event: DomainEvent) -> RunState:
 
 
 def _with_seed(state: RunState, name: SeedId, event: DomainEvent) -> RunState:
-    changed = seeds.evolve(state.seed(name), event)
-    return replace(state, seeds={**state.seeds, name: changed})
+    return changed(state, seeds={**state.seeds, name: seeds.evolve(state.seed(name), event)})
 
 
 def _started(state: RunState, event: RunStarted) -> RunState:
@@ -313,10 +313,11 @@ def _germinated(state: RunState, event: SeedGerminated) -> RunState:
 
 
 def _moved(state: RunState, event: StageChanged) -> RunState:
+    moved = _with_seed(state, event.seed, event)
     queue = tuple(name for name in state.queue if name != event.seed)
     if event.target is Stage.GERMINATING:
         queue = (*queue, event.seed)
-    return replace(_with_seed(state, event.seed, event), queue=queue)
+    return moved if queue == state.queue else changed(moved, queue=queue)
 
 
 def _of_seed(state: RunState, event: AlphaChanged | GraftingChanged | SeedFaulted) -> RunState:

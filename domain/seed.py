@@ -37,6 +37,7 @@ from domain.gates import Evidence, GateResult, GateSettings, evaluate
 from domain.health import SeedProgress
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
 from domain.lifecycle import Edge, Gate, LifecycleProfile, Outcome, Stage
+from domain.values import changed
 
 ADVANCING: Final = (
     Gate.PROMOTION,
@@ -68,7 +69,7 @@ class Refusal(Exception):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: see ``changed``
 class Adaptation:
     """One germination of a seed, from planting to conclusion."""
 
@@ -102,7 +103,7 @@ class Adaptation:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: see ``changed``
 class Seed:
     """Where one seed is."""
 
@@ -355,7 +356,7 @@ def evolve(seed: Seed, event: DomainEvent) -> Seed:
                 ),
             )
         case AlphaChanged():
-            return replace(seed, adaptation=replace(_open(seed), alpha=event.alpha, ramp_steps=event.steps))
+            return changed(seed, adaptation=changed(_open(seed), alpha=event.alpha, ramp_steps=event.steps))
         case GraftingChanged():
             return replace(seed, adaptation=replace(_open(seed), grafting=event.target))
         case SeedFaulted():
@@ -376,4 +377,4 @@ def _after_move(seed: Seed, event: StageChanged) -> Seed:
         adaptation = replace(_open(seed), baseline_accuracy=event.validation_accuracy)
     elif event.source is Stage.FOSSILIZED:
         adaptation = None
-    return replace(seed, stage=event.target, since=event.epoch, adaptation=adaptation)
+    return changed(seed, stage=event.target, since=event.epoch, adaptation=adaptation)

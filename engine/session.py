@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, final
@@ -50,6 +49,7 @@ from domain.tamiyo.review import review
 from domain.values import Value
 from engine.randomness import BoundaryRandomness
 from engine.trainers.trainer import Trained, Trainer
+from engine.wording import portable, short
 
 PANICS_MAX: Final = 3
 """Panics in a row after which the run ends DIVERGED."""
@@ -168,6 +168,7 @@ class Session:
                 self._decide(epoch, trained)
             else:
                 self._roll_back(epoch, RollbackSource.TOLARIA, trained.panic, None)
+            self._invent(epoch)
         except PolicyFailed as failure:
             self._record(RunEnded(epoch=epoch, ending=RunEnding.POLICY_FAILED, reason=str(failure)))
         acts = tuple(self._open[acted_from:])
@@ -222,7 +223,6 @@ class Session:
         if not self._rolled_back:
             self._memories = Memories(step.memory, self._memories.karn)
         self._apply(ramp(self.state))
-        self._invent(epoch)
 
     def _step_tamiyo(self, epoch: Epoch, trained: Trained) -> Step[Any]:
         seen = Observation(epoch=epoch, metrics=trained.metrics, reports=trained.reports, state=self.state)
@@ -233,15 +233,14 @@ class Session:
             decisions = tuple(step.decisions) if isinstance(step, Step) else ()
         except (Exception, SystemExit) as error:
             raise PolicyFailed(
-                f"{_name(self._tamiyo)} raised {type(error).__name__} at epoch {epoch}: {_portable(str(error))}"
+                f"{_name(self._tamiyo)} raised {type(error).__name__} at epoch {epoch}: {portable(error)}"
             ) from error
         if not isinstance(step, Step):
-            raise PolicyFailed(f"{_name(self._tamiyo)} returned {_short(step)} at epoch {epoch}, not a Step")
-        if not isinstance(step.memory, Value):
-            raise PolicyFailed(f"{_name(self._tamiyo)} remembers {_short(step.memory)} at epoch {epoch}, not a Value")
+            raise PolicyFailed(f"{_name(self._tamiyo)} returned {short(step)} at epoch {epoch}, not a Step")
+        _check_memory(self._tamiyo, step.memory, epoch)
         for decision in decisions:
             if not isinstance(decision, Decision):
-                raise PolicyFailed(f"{_name(self._tamiyo)} decided {_short(decision)} at epoch {epoch}, not a Decision")
+                raise PolicyFailed(f"{_name(self._tamiyo)} decided {short(decision)} at epoch {epoch}, not a Decision")
         return Step(decisions, step.memory)
 
     def _carry_out(self, epoch: Epoch, number: int, decision: Decision, trained: Trained) -> None:
@@ -277,14 +276,13 @@ class Session:
             proposals = tuple(step.proposals) if isinstance(step, KarnStep) else ()
         except (Exception, SystemExit) as error:
             raise PolicyFailed(
-                f"{_name(self._karn)} raised {type(error).__name__} at epoch {epoch}: {_portable(str(error))}"
+                f"{_name(self._karn)} raised {type(error).__name__} at epoch {epoch}: {portable(error)}"
             ) from error
         if not isinstance(step, KarnStep) or not all(isinstance(entry, Proposal) for entry in proposals):
             raise PolicyFailed(
-                f"{_name(self._karn)} returned {_short(step)} at epoch {epoch}, not a KarnStep of Proposals"
+                f"{_name(self._karn)} returned {short(step)} at epoch {epoch}, not a KarnStep of Proposals"
             )
-        if not isinstance(step.memory, Value):
-            raise PolicyFailed(f"{_name(self._karn)} remembers {_short(step.memory)} at epoch {epoch}, not a Value")
+        _check_memory(self._karn, step.memory, epoch)
         self._memories = Memories(self._memories.tamiyo, step.memory)
         for number, proposal in enumerate(proposals):
             self._consider(epoch, number, proposal)
@@ -386,21 +384,22 @@ class Session:
         try:
             memory = initial()
         except (Exception, SystemExit) as error:
-            raise PolicyFailed(f"{initial.__qualname__} raised {type(error).__name__}: {error}") from error
+            raise PolicyFailed(f"{initial.__qualname__} raised {type(error).__name__}: {portable(error)}") from error
         if not isinstance(memory, Value):
-            raise PolicyFailed(f"{initial.__qualname__} returned {_short(memory)}, not a Value")
+            raise PolicyFailed(f"{initial.__qualname__} returned {short(memory)}, not a Value")
         return memory
+
+
+def _check_memory(policy: object, memory: object, epoch: Epoch) -> None:
+    """Raises PolicyFailed unless ``memory`` is a value that can be recorded."""
+    if not isinstance(memory, Value):
+        raise PolicyFailed(f"{_name(policy)} remembers {short(memory)} at epoch {epoch}, not a Value")
+    try:
+        memory.model_dump_json()
+    except ValueError as error:
+        wrong = f"what cannot be recorded at epoch {epoch}: {portable(error)}"
+        raise PolicyFailed(f"{_name(policy)} remembers {wrong}") from error
 
 
 def _name(policy: object) -> str:
     return type(policy).__name__
-
-
-def _portable(text: str) -> str:
-    """One line without addresses in memory, which differ from process to process and would not replay."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(text.split()))
-
-
-def _short(thing: object) -> str:
-    text = _portable(repr(thing))
-    return text if len(text) <= 80 else text[:77] + "..."

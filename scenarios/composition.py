@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import sys
 from collections.abc import Sequence
@@ -83,11 +82,11 @@ def _module(kind: str, name: str, where: str) -> ModuleType:
         if not path.is_file():
             raise BadInput(f"{kind} {name!r}: there is no file {where!r}")
         label = f"regrow_policy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-        specification = importlib.util.spec_from_file_location(label, path)
-        assert specification is not None and specification.loader is not None, f"no loader for {where}"
-        module = importlib.util.module_from_spec(specification)
+        # Not through the import system: its cache of bytecode would miss an edit within the same second.
+        module = ModuleType(label)
+        module.__file__ = str(path)
         sys.modules[label] = module
-        specification.loader.exec_module(module)
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - a policy is code
     except BadInput:
         raise
     except (Exception, SystemExit) as error:

@@ -6,31 +6,17 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from scenarios.cli import app
-from tests.support.commands import SMALL, Answer, Shell
+from tests.support.commands import SMALL, Shell
 from tests.support.policy_files import written
 
 USAGE, ENDED_BADLY, DAMAGED = 2, 3, 5
 SHORT = ("--epochs", "6", "--set", "training.checkpoint_every=2")
-
-
-def inside(shell: Shell, *arguments: str) -> Answer:
-    """The command in this process, for cases that train: loading torch takes longer than they do."""
-    result = CliRunner().invoke(app, list(arguments), env=shell.variables())
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return Answer(result.exit_code, result.stdout, result.stderr)
-
-
-def complaint_of(answer: Answer) -> str:
-    """The one line among what a run told on standard error."""
-    (line,) = [line for line in answer.err.splitlines() if not line.startswith("epoch ")]
-    return line.removeprefix("regrow: ")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "key.toml").write_text(task.format("xor4", "learning_rat = 0.1"), encoding="utf-8")
     (made / "task.toml").write_text(task.format("xor5", ""), encoding="utf-8")
     (made / "broken.py").write_text("import nothing_of_the_kind\n", encoding="utf-8")
+    (made / "leaves.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
     (made / "syntax.py").write_text("class Half(:\n", encoding="utf-8")
     (made / "text.txt").write_text("hello\nworld\n", encoding="utf-8")
     with sqlite3.connect(made / "other.db") as connection:
@@ -59,7 +46,7 @@ def shell(folder: Path) -> Shell:
 
 @pytest.fixture(scope="module")
 def recorded(shell: Shell) -> str:
-    answer = inside(shell, "run", "xor4", *SHORT)
+    answer = shell.inside("run", "xor4", "--epochs", "14", "--set", "training.checkpoint_every=2")
     assert answer.code == 0, answer.err
     return answer.out.splitlines()[0].removeprefix("run ")
 
@@ -80,6 +67,7 @@ def recorded(shell: Shell) -> str:
         (("run", "xor4", "--tamiyo", "nowhere.py:P"), ["there is no file 'nowhere.py'"]),
         (("run", "xor4", "--tamiyo", "broken.py:P"), ["does not import", "No module named 'nothing_of_the_kind'"]),
         (("run", "xor4", "--tamiyo", "syntax.py:Half"), ["does not import", "SyntaxError"]),
+        (("run", "xor4", "--tamiyo", "leaves.py:P"), ["does not import", "SystemExit"]),
         (("run", "xor4", "--tamiyo", "policies.py:Absent"), ["policies.py has no class 'Absent'"]),
         (("run", "xor4", "--tamiyo", "policies.py:NoPolicy"), ["has no 'initial'", "domain/tamiyo/policy.py"]),
         (("run", "xor4", "--tamiyo", "policies.py:UnknownProfile"), ["lifecycle profile 'baroque'", "simplified"]),
@@ -109,7 +97,7 @@ def recorded(shell: Shell) -> str:
         (("verify", "nobody"), ["there is no run 'nobody'"]),
         (("events", "nobody"), ["there is no run 'nobody'"]),
         (("export", "nobody", "out.jsonl"), ["there is no run 'nobody'"]),
-        (("show", "RUN", "--at", "99"), ["--at 99", "has epochs 0 to 6"]),
+        (("show", "RUN", "--at", "99"), ["--at 99", "has epochs 0 to 14"]),
         (("show", "RUN", "--seed", "first"), ["--seed first", "LAYER.SEED"]),
         (("show", "RUN", "--seed", "0.7"), ["--seed 0.7"]),
         (("events", "RUN", "--type", "stage-change"), ["event type 'stage-change'", "did you mean 'stage-changed'?"]),
@@ -121,28 +109,14 @@ def recorded(shell: Shell) -> str:
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(
-    shell: Shell, recorded: str, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: list[str]
+    shell: Shell, recorded: str, arguments: tuple[str, ...], said: list[str]
 ) -> None:
-    monkeypatch.chdir(shell.folder)
-    answer = (
-        shell.regrow(*arguments)
-        if arguments[0] in {"fly", "run"} and len(arguments) == 1
-        else refused(shell, *(recorded if word == "RUN" else word for word in arguments))
-    )
+    answer = shell.inside(*(recorded if word == "RUN" else word for word in arguments))
 
     assert (answer.code, answer.out) == (USAGE, "")
     for words in said:
         assert words in answer.complaint
-    assert len(shell_runs(shell)) == 1, "nothing was recorded"
-
-
-def refused(shell: Shell, *arguments: str) -> Answer:
-    """A command that must be refused, in this process."""
-    return inside(shell, *arguments)
-
-
-def shell_runs(shell: Shell) -> list[str]:
-    return inside(shell, "runs").out.splitlines()
+    assert len(shell.inside("runs").out.splitlines()) == 1, "nothing was recorded"
 
 
 @pytest.mark.parametrize(
@@ -150,10 +124,12 @@ def shell_runs(shell: Shell) -> list[str]:
     [
         ("Raises", "Raises raised RuntimeError at epoch 3: out of ideas and of paper"),
         ("RaisesWithSurrogate", "RaisesWithSurrogate raised RuntimeError at epoch 3: half a character "),
-        ("Exits", "Exits raised SystemExit at epoch 3"),
+        ("Exits", "Exits raised SystemExit at epoch 3: 0"),
         ("ReturnsNothing", "ReturnsNothing returned None at epoch 3, not a Step"),
         ("DecidesWords", "DecidesWords decided 'grow!' at epoch 3, not a Decision"),
         ("DecidesNothingAtAll", "DecidesNothingAtAll"),
+        ("WritesHalfACharacter", "WritesHalfACharacter"),
+        ("RemembersHalfACharacter", "RemembersHalfACharacter"),
         ("RemembersAList", "RemembersAList remembers [1, 2] at epoch 3, not a Value"),
     ],
 )
@@ -161,29 +137,29 @@ def test_a_policy_that_fails_ends_its_run_and_what_was_recorded_verifies(
     folder: Path, tmp_path: Path, policy: str, reason: str
 ) -> None:
     shell = Shell(tmp_path)
-    answer = inside(shell, "run", "xor4", *SHORT, "--tamiyo", f"{folder}/policies.py:{policy}", "--json")
+    answer = shell.inside("run", "xor4", *SHORT, "--tamiyo", f"{folder}/policies.py:{policy}", "--json")
 
     assert answer.code == ENDED_BADLY
     assert answer.complaint.startswith(f"the run ended POLICY_FAILED: {reason}")
     assert "mend the policy" in answer.complaint
     result = answer.document
     assert (result["ending"], result["epochs"]) == ("POLICY_FAILED", 3)
-    verified = inside(shell, "verify", result["run"], "--json")
+    verified = shell.inside("verify", result["run"], "--json")
     assert verified.code == 0
     assert (verified.document["rung"], verified.document["digest"]) == (3, result["digest"])
-    ending = inside(shell, "events", result["run"], "--type", "run-ended", "--json").document[0]
+    ending = shell.inside("events", result["run"], "--type", "run-ended", "--json").document[0]
     assert ending["data"]["ending"] == "POLICY_FAILED"
 
 
 def test_an_order_for_the_unknown_is_refused_and_the_run_goes_on(folder: Path, tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    result = inside(
-        shell, "run", "xor4", *SHORT, "--tamiyo", f"{folder}/policies.py:OrdersTheUnknown", "--json"
+    result = shell.inside(
+        "run", "xor4", *SHORT, "--tamiyo", f"{folder}/policies.py:OrdersTheUnknown", "--json"
     ).document
 
     assert (result["ending"], result["epochs"]) == ("COMPLETED", 6)
-    refusals = inside(shell, "events", result["run"], "--type", "command-refused", "--json").document
-    vetoes = inside(shell, "events", result["run"], "--type", "decision-vetoed", "--json").document
+    refusals = shell.inside("events", result["run"], "--type", "command-refused", "--json").document
+    vetoes = shell.inside("events", result["run"], "--type", "decision-vetoed", "--json").document
     stopped = {(event["data"]["epoch"], event["data"]["number"]) for event in refusals + vetoes}
     assert stopped == {(epoch, number) for epoch in (3, 4, 5, 6) for number in (0, 1)}
     assert any("layer 9" in event["data"]["reason"] for event in refusals)
@@ -191,7 +167,7 @@ def test_an_order_for_the_unknown_is_refused_and_the_run_goes_on(folder: Path, t
 
 def copied(shell: Shell, recorded: str, target: Path) -> Shell:
     """The journal and its blobs in a folder of their own."""
-    inside(shell, "runs")
+    shell.inside("runs")
     target.mkdir(exist_ok=True)
     with sqlite3.connect(shell.journal) as source, sqlite3.connect(target / "journal.db") as copy:
         source.backup(copy)
@@ -203,7 +179,7 @@ def copied(shell: Shell, recorded: str, target: Path) -> Shell:
 
 def kept_checkpoint(shell: Shell, run: str) -> Path:
     """The file of the newest checkpoint."""
-    saved = inside(shell, "events", run, "--type", "checkpoint-saved", "--json").document[-1]["data"]["checkpoint"]
+    saved = shell.inside("events", run, "--type", "checkpoint-saved", "--json").document[-1]["data"]["checkpoint"]
     return shell.folder / "journal.blobs" / run / str(saved)
 
 
@@ -218,13 +194,13 @@ def test_a_checkpoint_that_is_not_whole_is_damage(shell: Shell, recorded: str, t
         flipped = content[:99] + bytes([content[99] ^ 1]) + content[100:]
         file.write_bytes({"truncated": content[:-1], "flipped": flipped, "emptied": b""}[spoil])
 
-    answer = inside(copy, "verify", recorded)
+    answer = copy.inside("verify", recorded)
 
     assert (answer.code, answer.out) == (DAMAGED, "")
     assert file.name in answer.complaint
     assert ("is missing" if spoil == "missing" else "is damaged") in answer.complaint
     assert "restore it from a copy" in answer.complaint
-    assert inside(copy, "show", recorded).code == 0, "the events are still whole"
+    assert copy.inside("show", recorded).code == 0, "the events are still whole"
 
 
 def test_a_journal_of_a_newer_version_is_left_alone(shell: Shell, recorded: str, tmp_path: Path) -> None:
@@ -233,7 +209,7 @@ def test_a_journal_of_a_newer_version_is_left_alone(shell: Shell, recorded: str,
         connection.execute("PRAGMA user_version = 2")
     connection.close()
 
-    answer = inside(copy, "runs")
+    answer = copy.inside("runs")
 
     assert (answer.code, answer.out) == (USAGE, "")
     assert "has journal format 2 but this regrow reads up to 1; use a newer regrow" in answer.complaint
@@ -241,10 +217,10 @@ def test_a_journal_of_a_newer_version_is_left_alone(shell: Shell, recorded: str,
 
 def test_an_event_of_a_newer_version_is_not_guessed_at(shell: Shell, recorded: str, tmp_path: Path) -> None:
     file = tmp_path / "run.jsonl"
-    inside(shell, "export", recorded, str(file))
+    shell.inside("export", recorded, str(file))
     file.write_bytes(file.read_bytes().replace(b"regrow.epoch-completed.v1", b"regrow.epoch-completed.v9", 1))
 
-    answer = inside(Shell(tmp_path), "import", str(file))
+    answer = Shell(tmp_path).inside("import", str(file))
 
     assert (answer.code, answer.out) == (USAGE, "")
     assert "'epoch-completed' has version 9" in answer.complaint
@@ -271,7 +247,7 @@ def test_a_full_disk_is_one_line_and_whole_epochs_stay(tmp_path: Path, size: int
 
 def test_checkpoints_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "journal.blobs").write_text("a file where the folder should be", encoding="utf-8")
-    answer = inside(Shell(tmp_path), "run", "xor4", *SHORT)
+    answer = Shell(tmp_path).inside("run", "xor4", *SHORT)
 
     assert (answer.code, answer.out) == (ENDED_BADLY, "")
     assert "cannot write" in answer.complaint and "journal.blobs" in answer.complaint
@@ -310,12 +286,12 @@ def test_a_reader_who_has_seen_enough_is_no_error(shell: Shell, recorded: str) -
 def test_answers_are_the_same_in_every_locale(shell: Shell, recorded: str, locale: str) -> None:
     elsewhere = Shell(shell.folder, {"LC_ALL": locale, "LANG": locale, "TZ": "America/St_Johns", "PYTHONUTF8": "0"})
 
-    assert elsewhere.regrow("show", recorded).out == inside(shell, "show", recorded).out
+    assert elsewhere.regrow("show", recorded).out == shell.inside("show", recorded).out
 
 
 def test_a_standard_output_that_is_closed_is_no_traceback(shell: Shell, recorded: str) -> None:
     done = subprocess.run(
-        ["sh", "-c", f"{shell_quoted()} show {recorded} >&-"],
+        ["sh", "-c", f"'{sys.executable}' -m scenarios.cli show {recorded} >&-"],
         cwd=shell.folder,
         env=shell.variables(),
         capture_output=True,
@@ -324,9 +300,3 @@ def test_a_standard_output_that_is_closed_is_no_traceback(shell: Shell, recorded
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def shell_quoted() -> str:
-    import sys
-
-    return f"'{sys.executable}' -m scenarios.cli"

@@ -7,7 +7,7 @@ from pathlib import Path
 SOURCE = '''
 """Policies that misbehave."""
 
-from domain.commands import Decision, Germinate, GraftingStrategy, Reads
+from domain.commands import Decision, Germinate, GraftingStrategy, Reads, Wait
 from domain.identifiers import SeedId
 from domain.tamiyo.policy import NoMemory, Step
 from domain.values import Value
@@ -61,6 +61,20 @@ class DecidesNothingAtAll(Orderly):
 class RemembersAList(Orderly):
     def misbehave(self, observation, memory):
         return Step((), [1, 2])
+
+
+class WritesHalfACharacter(Orderly):
+    def misbehave(self, observation, memory):
+        return Step((Decision(command=Wait(), reason="half \\ud800"),), memory)
+
+
+class Scribbles(Value):
+    text: str = ""
+
+
+class RemembersHalfACharacter(Orderly):
+    def misbehave(self, observation, memory):
+        return Step((), Scribbles(text="half \\ud800"))
 
 
 class WithoutStart(Orderly):

@@ -106,7 +106,7 @@ def test_a_layer_is_measured_at_once_and_then_in_its_turn() -> None:
     assert probe.is_due(1)
     probe.measure(torch.ones(4, 2), DynamicOptimizer(TrainingSettings(epochs=1), dict(layer.named_parameters())))
 
-    assert [epoch for epoch in range(1, 13) if probe.is_due(epoch)] == [2, 2 + PERIOD, 2 + 2 * PERIOD]
+    assert [epoch for epoch in range(1, 3 * PERIOD) if probe.is_due(epoch)] == [2, 2 + PERIOD, 2 + 2 * PERIOD]
 
 
 def test_a_host_layer_without_rows_is_refused() -> None:

@@ -10,6 +10,7 @@ import pytest
 from domain.catalogue import registrations
 from domain.commands import GraftingStrategy, Reads
 from domain.events import (
+    AdaptationConcluded,
     AlphaChanged,
     BlueprintRetired,
     CheckpointSaved,
@@ -30,7 +31,7 @@ from domain.health import LayerHealthReport, SeedProgress
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
 from domain.library import Retire
 from domain.library import decide as decide_library
-from domain.lifecycle import Gate, Stage
+from domain.lifecycle import Gate, Outcome, Stage
 from domain.run import RECENT_EPOCHS, RunState, UnknownSlot, evolve, rebuild, restore_point
 from tests.support.headers import small_header
 
@@ -225,3 +226,31 @@ def test_equal_logs_fold_into_equal_digests_and_the_order_of_seeds_does_not_matt
 def test_a_state_without_a_run_asserts() -> None:
     with pytest.raises(AssertionError, match="has not started"):
         _ = RunState().started
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "failures"),
+    [
+        ((Outcome.CULLED,), 1),
+        ((Outcome.CULLED, Outcome.ROLLED_BACK), 2),
+        ((Outcome.CULLED, Outcome.CANCELLED), 1),
+        ((Outcome.CANCELLED,), 0),
+        ((Outcome.CULLED, Outcome.FOSSILIZED), 0),
+    ],
+    ids=lambda value: "-".join(outcome.value for outcome in value) if isinstance(value, tuple) else str(value),
+)
+def test_failures_in_a_row_are_culls_and_rollbacks_since_the_last_fossil(
+    outcomes: tuple[Outcome, ...], failures: int
+) -> None:
+    state = rebuild([*started(), completed(1)])
+    for attempt, outcome in enumerate(outcomes, start=1):
+        state = rebuild_on(state, *germinated(1))
+        name = AdaptationId(seed=NAME, attempt=attempt)
+        state = evolve(state, AdaptationConcluded(epoch=1, adaptation=name, outcome=outcome, reason="told"))
+    assert (state.consecutive_failures, state.conclusions) == (failures, len(outcomes))
+
+
+def rebuild_on(state: RunState, *events: DomainEvent) -> RunState:
+    for event in events:
+        state = evolve(state, event)
+    return state

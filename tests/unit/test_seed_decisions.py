@@ -298,3 +298,10 @@ def test_an_event_of_another_kind_leaves_a_seed_as_it_is() -> None:
     assert isinstance(germinated, SeedGerminated)
     filed = decide(seed, Cull(seed=NAME), at(reconstruction_loss=9.0))[-1]
     assert evolve(seed, filed) is seed
+
+
+def test_a_locked_seed_and_one_under_embargo_do_not_germinate() -> None:
+    assert refused(Seed(seed_id=NAME, locked=True), PLANT, at()).rule == "locked"
+    refusal = refused(Seed(seed_id=NAME, embargoed_until=10), PLANT, at())
+    assert (refusal.rule, refusal.reason) == ("embargoed", "seed 1.0 is under embargo until epoch 10")
+    assert decide(Seed(seed_id=NAME, embargoed_until=9), PLANT, at())
