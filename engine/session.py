@@ -5,8 +5,6 @@ The session does not know which trainer it has, and a replay is this same loop o
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, final
@@ -47,6 +45,7 @@ from domain.tamiyo.policy import Observation, Step, TamiyoPolicy
 from domain.tamiyo.ramping import ramp
 from domain.tamiyo.review import review
 from domain.values import Value
+from engine.memories import Memories, memories_from
 from engine.randomness import BoundaryRandomness
 from engine.trainers.trainer import Trained, Trainer
 from engine.wording import portable, short
@@ -75,31 +74,6 @@ class EpochView:
 
 class PolicyFailed(Exception):
     """A policy raised, or returned something that is no decision."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Memories:
-    """What the policies remember, as one value."""
-
-    tamiyo: Value
-    karn: Value
-
-    def to_json(self) -> str:
-        """Both as one JSON document."""
-        return f'{{"tamiyo":{self.tamiyo.model_dump_json()},"karn":{self.karn.model_dump_json()}}}'
-
-    def digest(self) -> str:
-        """SHA-256, 64 hexadecimal digits."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
-
-
-def memories_from(text: str, tamiyo: TamiyoPolicy, karn: KarnPolicy) -> Memories:
-    """Read what ``Memories.to_json`` wrote. Raises ValueError where it is not these policies' memory."""
-    parts = json.loads(text)
-    kinds = {"tamiyo": type(tamiyo.initial()), "karn": type(karn.initial())}
-    read = {role: kind.model_validate(parts[role], strict=False) for role, kind in kinds.items()}
-    return Memories(read["tamiyo"], read["karn"])
 
 
 @final

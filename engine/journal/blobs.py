@@ -18,6 +18,8 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
     """Put ``parts``, one after the other, at ``path``, whole or not at all, on the disk when this returns. Raises StorageFailed."""
+    if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
+        raise StorageFailed(f"cannot write {path}: it is there and no file; choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")

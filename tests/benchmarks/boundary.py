@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from measuring import figure, in_turns, say
 
 import engine.session
 from domain.commands import GraftingStrategy, Reads
@@ -23,7 +24,6 @@ from domain.events import (
     DomainEvent,
     EpochCompleted,
     EpochMetrics,
-    LayerHealthReported,
     SeedGerminated,
     StageChanged,
     TestScored,
@@ -45,7 +45,6 @@ from domain.values import Column
 from engine.recording import Discard
 from engine.session import Session
 from engine.trainers.trainer import Trained
-from measuring import figure, in_turns, say
 from scenarios import composition
 
 LIMIT = 0.100

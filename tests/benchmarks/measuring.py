@@ -65,4 +65,4 @@ def say(line: str = "") -> None:
 def figure(what: str, value: str, limit: str = "", *, met: bool | None = None) -> None:
     """A line of the report with its limit and whether it is met; ``met`` None where there is no limit."""
     verdict = "" if met is None else ("   met" if met else "   MISSED")
-    say(f"  {what:64}{value:>12}{('   limit ' + limit) if limit else '':18}{verdict}")
+    say(f"  {what:78}{value:>10}{('   limit ' + limit) if limit else '':16}{verdict}".rstrip())

@@ -10,11 +10,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from measuring import figure, say, wall
+
 from domain.events import EpochCompleted, EpochMetrics, RunEnded, RunEnding, RunStarted
 from engine.journal.journal import Journal
 from engine.recording import JournalSink
 from engine.trainers.live.fingerprint import fingerprint
-from measuring import figure, say, wall
 from scenarios import composition, specification
 
 LIMIT = 0.5
@@ -44,7 +45,9 @@ def record(url: str) -> None:
             sink = JournalSink(journal, journal.new_run_id(f"run-{number}"))
             sink.seal(0, [RunStarted(epoch=0, header=run), *composition.first_library()], "", "")
             for epoch in range(1, 20):
-                sink.seal(epoch, [EpochCompleted(epoch=epoch, metrics=metrics, parameters=1, weights_digest="")], "", "")
+                sink.seal(
+                    epoch, [EpochCompleted(epoch=epoch, metrics=metrics, parameters=1, weights_digest="")], "", ""
+                )
             sink.seal(20, [RunEnded(epoch=20, ending=RunEnding.COMPLETED, reason="done")], "", "")
 
 
@@ -83,7 +86,12 @@ def main() -> None:
     for name in ALTERNATIVES:
         best = min(walls[name])
         judged = name == "regrow runs"
-        figure(name, f"{best * 1e3:.0f} ms", f"{LIMIT * 1e3:.0f} ms" if judged else "", met=best <= LIMIT if judged else None)
+        figure(
+            name,
+            f"{best * 1e3:.0f} ms",
+            f"{LIMIT * 1e3:.0f} ms" if judged else "",
+            met=best <= LIMIT if judged else None,
+        )
         figure("    CPU", f"{min(cpus[name]) * 1e3:.0f} ms")
     heavy = [name for name in HEAVY if name in imported]
     figure(f"modules imported, of them {', '.join(HEAVY)}", f"{len(imported)}, {len(heavy)}", "0", met=not heavy)

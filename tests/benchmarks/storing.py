@@ -13,6 +13,7 @@ from uuid import UUID
 
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
+from measuring import Work, figure, in_turns, paired, say, wall
 
 from domain.commands import GraftingStrategy, Reads
 from domain.events import AlphaChanged, DomainEvent, RunStarted, SeedGerminated, StageChanged
@@ -22,13 +23,14 @@ from domain.run import RunState, rebuild
 from engine.journal.journal import Journal
 from engine.journal.seals import GENESIS_HEAD, Head
 from engine.trainers.live.fingerprint import fingerprint
-from measuring import figure, in_turns, paired, say, wall
 from scenarios import composition, specification
 from scenarios.lab import Lab
 
 APPEND_LIMIT, REBUILD_LIMIT = 3.0, 6.0
 BATCH = 100
-ROUNDS = 60
+BATCHES = 10
+"""Batches of one turn."""
+ROUNDS = 12
 READS = 15
 
 
@@ -162,16 +164,26 @@ class Ours:
         return rebuild(self.journal.events("run"))
 
 
+def batches(store: Ours | Theirs) -> Work:
+    """A turn of ``store``."""
+
+    def append() -> None:
+        for _ in range(BATCHES):
+            store.append()
+
+    return append
+
+
 def appending(folder: Path, synchronous: str, label: str, *, judged: bool) -> tuple[Ours, Theirs]:
     ours = Ours(f"sqlite:///{folder / f'ours-{synchronous}.db'}?synchronous={synchronous}")
     theirs, again = Theirs(folder / f"theirs-{synchronous}.db"), Theirs(folder / f"again-{synchronous}.db")
-    turns = {"ours": ours.append, "theirs": theirs.append, "again": again.append}
-    costs = in_turns(turns, ROUNDS, warm_up=5)
+    turns = {"ours": batches(ours), "theirs": batches(theirs), "again": batches(again)}
+    costs = in_turns(turns, ROUNDS)
     clock = in_turns(turns, ROUNDS // 3, warm_up=1, cost=wall)
     again.application.close()
     ratio, null = paired(costs["theirs"], costs["ours"]), paired(costs["again"], costs["theirs"]) - 1
     limit, met = (f"{APPEND_LIMIT:.0f}x", ratio >= APPEND_LIMIT) if judged else ("", None)
-    each = {name: statistics.median(costs[name]) / BATCH * 1e6 for name in ("ours", "theirs")}
+    each = {name: statistics.median(costs[name]) / BATCHES / BATCH * 1e6 for name in ("ours", "theirs")}
     figure(f"create and append in batches of {BATCH}, {label}", f"{ratio:.1f}x", limit, met=met)
     figure("    us of CPU an event, ours and theirs", f"{each['ours']:.0f}, {each['theirs']:.0f}")
     figure("    by the clock, waiting for the disk included", f"{paired(clock['theirs'], clock['ours']):.1f}x")
@@ -205,13 +217,17 @@ def real_run(folder: Path) -> None:
         costs = in_turns(turns, READS * 2)
         theirs.application.close()
     each = {name: statistics.median(costs[name]) / len(events) * 1e6 for name in costs}
-    figure(f"rebuild {len(events)} events of a digits run, theirs left as JSON", f"{each['theirs'] / each['ours']:.1f}x")
+    figure(
+        f"rebuild {len(events)} events of a digits run, theirs left as JSON", f"{each['theirs'] / each['ours']:.1f}x"
+    )
     figure("    us of CPU an event, ours and theirs", f"{each['ours']:.1f}, {each['theirs']:.1f}")
 
 
 def main() -> None:
     """Print the figures."""
-    say("storing: CPU time beside eventsourcing's default path (aggregate, JSON, its SQLite recorder), files in one folder")
+    say(
+        "storing: CPU time beside eventsourcing's default path (aggregate, JSON, its SQLite recorder), files in one folder"
+    )
     folder = Path(tempfile.mkdtemp())
     try:
         ours, theirs = appending(folder, "full", "both synchronous=full, as is the library's default", judged=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sqlite3
@@ -259,6 +260,16 @@ def test_an_export_that_does_not_fit_leaves_nothing(shell: Shell, recorded: str,
     assert (answer.code, answer.out) == (ENDED_BADLY, "")
     assert "cannot write" in answer.complaint
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_replaces_neither_a_folder_nor_a_pipe(shell: Shell, recorded: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for target in (tmp_path, tmp_path / "pipe"):
+        answer = shell.inside("export", recorded, str(target))
+
+        assert (answer.code, answer.out) == (ENDED_BADLY, "")
+        assert f"cannot write {target}: it is there and no file; choose another name" in answer.complaint
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_an_answer_that_cannot_be_written_is_one_line(shell: Shell, recorded: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -56,23 +57,23 @@ def sealed_epochs(shell: Shell) -> int:
         return sum(len(journal.heads(run)) for run in journal.runs())
 
 
-def killed_after(shell: Shell, epochs: int) -> Answer:
-    """A run that was killed as soon as its parent saw so many epochs."""
-    process = shell.start("run", "spirals", "--key", "3", *SMALL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def stopped_after(shell: Shell, epochs: int, how: signal.Signals) -> Answer:
+    """A run that was sent a signal as soon as its parent saw so many epochs."""
+    process = shell.start("run", "spirals", "--key", "3", *SMALL, "--json")
     while sealed_epochs(shell) < epochs:
         try:
             process.wait(LOOK_S)
         except subprocess.TimeoutExpired:
             continue
         break
-    process.kill()
+    process.send_signal(how)
     return ended(process)
 
 
 @pytest.mark.parametrize("epochs", [1, 8, 17, 29])
 def test_a_killed_run_leaves_whole_epochs_that_verify(tmp_path: Path, epochs: int) -> None:
     shell = Shell(tmp_path)
-    answer = killed_after(shell, epochs)
+    answer = stopped_after(shell, epochs, signal.SIGKILL)
 
     assert answer.code == -9, "the run was over before it was killed"
     (run,) = shell.ask("runs")
@@ -82,3 +83,14 @@ def test_a_killed_run_leaves_whole_epochs_that_verify(tmp_path: Path, epochs: in
     assert (reached["rung"], reached["epochs"], reached["digest"]) == (3, run["epochs"], run["digest"])
     last = shell.ask("events", run["run"], "--from", str(run["epochs"]))[-1]
     assert last["type"] == "epoch-sealed"
+
+
+def test_an_interrupted_run_says_so_in_one_line_and_keeps_its_epochs(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    answer = stopped_after(shell, 3, signal.SIGINT)
+
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.complaint == "interrupted; every epoch that was sealed stays recorded"
+    (run,) = shell.ask("runs")
+    assert run["ending"] == "OPEN"
+    assert shell.ask("verify", run["run"])["rung"] == 3

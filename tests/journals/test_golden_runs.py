@@ -1,0 +1,78 @@
+"""Every version replays what an earlier one recorded, and refuses what was tampered with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from domain.events import SeedGerminated
+from engine.checkers import check
+from scenarios import specification
+from scenarios.golden import FOLDER as GOLDEN
+from scenarios.golden import RUNS
+from scenarios.lab import Lab
+from tests.support.commands import Shell
+from tests.support.grown_runs import address
+from tests.support.rejected_runs import FOLDER as REJECTED
+from tests.support.rejected_runs import FORGERIES
+
+DAMAGED = 5
+SIZE_MAX = 250_000
+FILES = [GOLDEN / golden.file_name for golden in RUNS]
+
+
+def test_there_is_a_golden_run_of_every_task_and_nothing_else() -> None:
+    assert {golden.scenario for golden in RUNS if golden.tamiyo == "as_designed"} == set(specification.names())
+    assert {file.name for file in GOLDEN.glob("*.jsonl")} == {file.name for file in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_golden_run_is_imported_and_decided_again_the_same(file: Path, tmp_path: Path) -> None:
+    assert file.stat().st_size < SIZE_MAX
+    with Lab(address(tmp_path)) as lab:
+        run = lab.import_(file)
+        reached = lab.verify(run)
+        result = lab.result(run)
+        events = [event for _, event in lab.events(run)]
+        lab.export(run, tmp_path / "again.jsonl")
+
+    assert (reached.rung, reached.divergence) == (3, None)
+    assert result.ending == "COMPLETED"
+    assert any(isinstance(event, SeedGerminated) for event in events)
+    assert result.metrics.outcomes or result.tamiyo == "as_implemented", "a whole adaptation"
+    assert check(events) == []
+    assert (tmp_path / "again.jsonl").read_bytes() == file.read_bytes()
+
+
+def test_the_smallest_golden_run_is_trained_again_where_it_can_be_compared(tmp_path: Path) -> None:
+    file = min(FILES, key=lambda file: file.stat().st_size)
+    with Lab(address(tmp_path)) as lab:
+        reached = lab.verify(lab.import_(file), retrain=True)
+
+    assert reached.divergence is None
+    assert (reached.rung, reached.not_comparable) == (4, None) or reached.not_comparable
+
+
+def test_no_failure_that_was_found_has_come_back(tmp_path: Path) -> None:
+    with Lab(address(tmp_path)) as lab:
+        for file in sorted((GOLDEN.parent / "found").glob("*.jsonl")):
+            assert check([event for _, event in lab.events(lab.import_(file))]) == [], file.name
+
+
+def test_there_is_a_rejected_run_of_every_forgery_and_nothing_else() -> None:
+    assert {file.stem for file in REJECTED.glob("*.jsonl")} == FORGERIES.keys()
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_rejected_run_is_refused_and_its_place_named(forgery: str, tmp_path: Path) -> None:
+    file = REJECTED / f"{forgery}.jsonl"
+    assert file.stat().st_size < SIZE_MAX
+    shell = Shell(tmp_path)
+
+    answer = shell.inside("import", str(file))
+
+    assert (answer.code, answer.out) == (DAMAGED, "")
+    assert f"{forgery}.jsonl is damaged at position" in answer.complaint
+    assert FORGERIES[forgery].said in answer.complaint
+    assert shell.inside("runs", "--json").document == []
