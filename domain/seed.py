@@ -6,8 +6,9 @@ ROLLED_BACK file exactly one field report, in the same breath as the conclusion.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import Any, Final, final
 
 from domain.commands import (
     Advance,
@@ -327,43 +328,53 @@ def _change_grafting(seed: Seed, target: GraftingStrategy, at: Boundary) -> tupl
 
 def evolve(seed: Seed, event: DomainEvent) -> Seed:
     """The seed after ``event``; the seed itself if the event is none of its own kind."""
-    match event:
-        case StageChanged():
-            return _after_move(seed, event)
-        case SeedGerminated():
-            return replace(
-                seed,
-                attempts=event.adaptation.attempt,
-                faults=0,
-                faulted_at=-1,
-                adaptation=Adaptation(
-                    attempt=event.adaptation.attempt,
-                    blueprint_id=event.blueprint_id,
-                    reads=event.reads,
-                    grafting=event.grafting,
-                    germinated_at=event.epoch,
-                    pre_accuracy=event.validation_accuracy,
-                    pre_loss=event.validation_loss,
-                ),
-            )
-        case AdaptationConcluded():
-            return replace(
-                seed,
-                embargoed_until=seed.embargoed_until if event.embargoed_until is None else event.embargoed_until,
-                locked=seed.locked or event.locked,
-                adaptation=(
-                    replace(_open(seed), outcome=event.outcome) if event.outcome is Outcome.FOSSILIZED else None
-                ),
-            )
-        case AlphaChanged():
-            return changed(seed, adaptation=changed(_open(seed), alpha=event.alpha, ramp_steps=event.steps))
-        case GraftingChanged():
-            return replace(seed, adaptation=replace(_open(seed), grafting=event.target))
-        case SeedFaulted():
-            continued = seed.faults if seed.faulted_at >= event.epoch - 1 else 0
-            return replace(seed, faults=continued + event.count, faulted_at=event.epoch)
-        case _:
-            return seed
+    case = _CASES.get(type(event))
+    return seed if case is None else case(seed, event)
+
+
+def _germinated(seed: Seed, event: SeedGerminated) -> Seed:
+    adaptation = Adaptation(
+        attempt=event.adaptation.attempt,
+        blueprint_id=event.blueprint_id,
+        reads=event.reads,
+        grafting=event.grafting,
+        germinated_at=event.epoch,
+        pre_accuracy=event.validation_accuracy,
+        pre_loss=event.validation_loss,
+    )
+    return replace(seed, attempts=adaptation.attempt, faults=0, faulted_at=-1, adaptation=adaptation)
+
+
+def _after_move(seed: Seed, event: StageChanged) -> Seed:
+    adaptation = seed.adaptation
+    if event.target is Stage.GRAFTING:
+        adaptation = changed(_open(seed), baseline_accuracy=event.validation_accuracy)
+    elif event.source is Stage.FOSSILIZED:
+        adaptation = None
+    return changed(seed, stage=event.target, since=event.epoch, adaptation=adaptation)
+
+
+def _concluded(seed: Seed, event: AdaptationConcluded) -> Seed:
+    kept = replace(_open(seed), outcome=event.outcome) if event.outcome is Outcome.FOSSILIZED else None
+    return replace(
+        seed,
+        embargoed_until=seed.embargoed_until if event.embargoed_until is None else event.embargoed_until,
+        locked=seed.locked or event.locked,
+        adaptation=kept,
+    )
+
+
+def _blended(seed: Seed, event: AlphaChanged) -> Seed:
+    return changed(seed, adaptation=changed(_open(seed), alpha=event.alpha, ramp_steps=event.steps))
+
+
+def _regrafted(seed: Seed, event: GraftingChanged) -> Seed:
+    return replace(seed, adaptation=replace(_open(seed), grafting=event.target))
+
+
+def _faulted(seed: Seed, event: SeedFaulted) -> Seed:
+    continued = seed.faults if seed.faulted_at >= event.epoch - 1 else 0
+    return replace(seed, faults=continued + event.count, faulted_at=event.epoch)
 
 
 def _open(seed: Seed) -> Adaptation:
@@ -371,10 +382,11 @@ def _open(seed: Seed) -> Adaptation:
     return seed.adaptation
 
 
-def _after_move(seed: Seed, event: StageChanged) -> Seed:
-    adaptation = seed.adaptation
-    if event.target is Stage.GRAFTING:
-        adaptation = replace(_open(seed), baseline_accuracy=event.validation_accuracy)
-    elif event.source is Stage.FOSSILIZED:
-        adaptation = None
-    return changed(seed, stage=event.target, since=event.epoch, adaptation=adaptation)
+_CASES: Final[Mapping[type[DomainEvent], Callable[[Seed, Any], Seed]]] = {
+    SeedGerminated: _germinated,
+    StageChanged: _after_move,
+    AdaptationConcluded: _concluded,
+    AlphaChanged: _blended,
+    GraftingChanged: _regrafted,
+    SeedFaulted: _faulted,
+}

@@ -14,14 +14,12 @@ RecordT = TypeVar("RecordT")
 
 
 def changed(record: RecordT, **fields: Any) -> RecordT:
-    """As ``dataclasses.replace``, eight times as fast: for what every event of a rebuild changes.
+    """As ``dataclasses.replace``, several times as fast: for what every event of a rebuild changes.
 
     For frozen dataclasses without slots and without a ``__post_init__``; the names of fields are not checked.
     """
     copy: RecordT = object.__new__(type(record))
-    inside = copy.__dict__
-    inside.update(record.__dict__)
-    inside.update(fields)
+    object.__setattr__(copy, "__dict__", record.__dict__ | fields)
     return copy
 
 

@@ -51,7 +51,7 @@ class Verification(Value):
     retrained_from: int = 0
     """Rung 4 trained again from this epoch on; 0 is the planting."""
     not_comparable: str | None = None
-    """Why rung 4 could not be tried: it is then neither passed nor failed."""
+    """Why the next rung could not be tried: it is then neither passed nor failed."""
 
     @property
     def claim(self) -> str:
@@ -181,10 +181,12 @@ def _ran_past(events: Sequence[DomainEvent], ended: RecordingEnded) -> Divergenc
 def verify(
     journal: Journal,
     run_id: str,
-    policies: Callable[[RunHeader], tuple[TamiyoPolicy, KarnPolicy]],
+    policies: Callable[[RunHeader], tuple[TamiyoPolicy, KarnPolicy] | str],
     retrain: Callable[[Sequence[DomainEvent]], Retrained] | None = None,
 ) -> Verification:
-    """Climb the rungs of one run. Rung 4 is tried if ``retrain`` is given.
+    """Climb the rungs of one run. ``policies`` gives those that it names, or says why they cannot be had here.
+
+    Rung 4 is tried if ``retrain`` is given.
 
     Raises JournalDamaged where rung 1 fails, RunMissing, JournalTooNew.
     """
@@ -196,8 +198,10 @@ def verify(
     divergence = same_state(events)
     if divergence is not None:
         return reached.model_copy(update={"divergence": divergence})
-    tamiyo, karn = policies(header_of(events))
-    divergence = replay(events, RecordedTrainer(events), tamiyo, karn)
+    found = policies(header_of(events))
+    if isinstance(found, str):
+        return reached.model_copy(update={"rung": 2, "not_comparable": found})
+    divergence = replay(events, RecordedTrainer(events), *found)
     if divergence is not None:
         return reached.model_copy(update={"rung": 2, "divergence": divergence})
     if retrain is None:

@@ -203,7 +203,7 @@ def rung_lines(reached: Verification) -> list[str]:
     """The rungs climbed, the highest last."""
     lines = [f"rung {rung}  {RUNGS[rung]}" for rung in range(1, reached.rung + 1)]
     if reached.not_comparable is not None:
-        lines.append(f"rung 4  not comparable: {reached.not_comparable}")
+        lines.append(f"rung {reached.rung + 1}  could not be tried: {reached.not_comparable}")
     if reached.retrained_from:
         lines.append(f"        trained again from the checkpoint of epoch {reached.retrained_from} on")
     lines.append(f"{reached.run} reached rung {reached.rung}: {reached.events} events, {reached.epochs} epochs")

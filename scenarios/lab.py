@@ -28,8 +28,11 @@ from domain.events import (
     StageChanged,
     TestScored,
 )
+from domain.header import RunHeader
 from domain.identifiers import SeedId
+from domain.karn.policy import KarnPolicy
 from domain.run import RunState, UnknownSlot, rebuild
+from domain.tamiyo.policy import TamiyoPolicy
 from domain.values import Value
 from engine.journal.archive import export_run, import_run
 from engine.journal.journal import Journal
@@ -221,9 +224,10 @@ class Lab:
 
         Raises JournalDamaged, RunMissing, BadInput; BlobMissing and BlobDamaged for a kept checkpoint that is not whole.
         """
-        self.check_checkpoints(run_id)
         again = partial(retrain_elsewhere, self.journal.blobs(run_id), first_epoch) if retrain else None
-        return verify(self.journal, run_id, composition.policies, again)
+        reached = verify(self.journal, run_id, _policies_here, again)
+        self.check_checkpoints(run_id)
+        return reached
 
     def check_checkpoints(self, run_id: str) -> None:
         """Read every checkpoint that the run keeps. An imported run brings none. Raises BlobMissing, BlobDamaged."""
@@ -239,6 +243,14 @@ class Lab:
     def import_(self, path: Path) -> str:
         """Verify an exported run and record it; returns its id. Raises JournalDamaged for anything altered."""
         return import_run(path, self.journal)
+
+
+def _policies_here(header: RunHeader) -> tuple[TamiyoPolicy, KarnPolicy] | str:
+    """The policies that a run names, or why they cannot be had on this machine."""
+    try:
+        return composition.policies(header)
+    except BadInput as missing:
+        return str(missing)
 
 
 def concerns(event: DomainEvent, seed: SeedId) -> bool:

@@ -6,9 +6,11 @@ the infinities as strings. What was written reads back bit for bit, through the 
 
 from __future__ import annotations
 
+import gc
 import json
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pydantic_core import PydanticSerializationError
@@ -26,6 +28,21 @@ Reader = Callable[..., Any]
 
 Stored = tuple[int, str, bytes, int]
 """A row as the database gives it: position, topic, state, checksum."""
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage collection meanwhile: it would look through every event made so far, and none of them is garbage.
+
+    Reading 20,000 events took three times as long with it.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @final
@@ -101,6 +118,10 @@ class Codec:
 
         Checks positions and checksums; the chain is for ``verify_chain``. Raises JournalTooNew.
         """
+        with _collector_paused():
+            return self._read(rows, first_position, blobs)
+
+    def _read(self, rows: Iterable[Stored], first_position: int, blobs: RunBlobs) -> list[DomainEvent] | Damage:
         readers, crc32, mark = self._readers, zlib.crc32, Claim.MARK
         events: list[DomainEvent] = []
         for expected, (position, topic, state, check) in enumerate(rows, start=first_position):
