@@ -35,7 +35,7 @@ class GateSettings(Value):
     training: StageWindow = StageWindow(min_epochs=3, max_epochs=10)
     grafting: StageWindow = StageWindow(min_epochs=1, max_epochs=30)
     stabilization: StageWindow = StageWindow(min_epochs=2, max_epochs=2)
-    evaluating: StageWindow = StageWindow(min_epochs=1, max_epochs=3)
+    evaluating: StageWindow = StageWindow(min_epochs=2, max_epochs=4)
     fine_tuning: StageWindow = StageWindow(min_epochs=8, max_epochs=14)
     active: StageWindow = StageWindow(min_epochs=2, max_epochs=6)
     reconstruction_loss: float = Field(default=0.5, gt=0)

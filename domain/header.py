@@ -85,6 +85,15 @@ class LayerLayout(Value):
                 return self.inputs + self.outputs
 
 
+def layout_of(host: HostSettings, features: int) -> tuple[LayerLayout, ...]:
+    """The KasminaLayers of a host on inputs of ``features`` units, one a hidden layer."""
+    widths = (features, *host.hidden)
+    return tuple(
+        LayerLayout(layer=i, inputs=widths[i], outputs=widths[i + 1], seeds=host.seeds_per_layer)
+        for i in range(len(host.hidden))
+    )
+
+
 @final
 class RunHeader(Value):
     """Everything that decides what a run will be."""

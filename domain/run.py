@@ -348,14 +348,25 @@ def _checkpointed(state: RunState, event: CheckpointSaved) -> RunState:
     return replace(state, checkpoints=tuple(saved for saved in known if saved in kept | pinned))
 
 
-def restore_point(known: tuple[CheckpointSaved, ...], state: RunState, culprit: Seed | None) -> CheckpointSaved:
-    """The checkpoint that a rollback restores: the newest from before the culprit's germination.
+def restore_point(state: RunState, culprit: SeedId | None) -> CheckpointSaved:
+    """The checkpoint that a rollback restores: the newest from before everything that the rollback undoes.
 
-    Never one older than the latest fossil, which has to survive. Without a culprit the newest one of all.
+    That is the germination of the earliest adaptation in the host, or of the culprit if it is still waiting; nothing
+    younger would be a network that ever was, once its blueprints are taken out. Never one older than the latest fossil,
+    which has to survive. The newest one of all where nothing is undone.
     """
-    if culprit is None or culprit.adaptation is None:
-        return known[-1]
-    return _newest_upto(known, max(culprit.adaptation.germinated_at, _last_fossil(state)))
+    undone = [state.seeds[name] for name in undone_by_rollback(state, culprit)]
+    begun = [seed.adaptation.germinated_at for seed in undone if seed.adaptation is not None]
+    if not begun:
+        return state.checkpoints[-1]
+    return _newest_upto(state.checkpoints, max(min(begun), _last_fossil(state)))
+
+
+def undone_by_rollback(state: RunState, culprit: SeedId | None) -> tuple[SeedId, ...]:
+    """The seeds whose adaptations a rollback concludes, in order: all in the host, and the culprit wherever it is."""
+    in_host = (*ADAPTING, Stage.ERROR_RECOVERY)
+    found = [name for name, seed in state.seeds.items() if seed.stage in in_host or name == culprit]
+    return tuple(sorted(found, key=_place))
 
 
 def _last_fossil(state: RunState) -> int:

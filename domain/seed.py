@@ -156,7 +156,7 @@ def decide(seed: Seed, command: Command, at: Boundary) -> tuple[DomainEvent, ...
         case Cancel():
             return _leave(seed, Gate.CANCEL, "cancelled before it touched the host", at)
         case Recover():
-            return _leave(seed, Gate.RECOVERY, f"recovered after {seed.faults} faults in a row", at)
+            return _leave(seed, Gate.RECOVERY, f"recovered after {seed.faults} faults in consecutive epochs", at)
         case Reset():
             return (_moved(seed, _edge(seed, Gate.RESET, at), "reset", at),)
         case ChangeGrafting():
@@ -170,7 +170,7 @@ def succumb(seed: Seed, at: Boundary) -> tuple[DomainEvent, ...]:
     edge = at.profile.edge(seed.stage, Gate.FAULTS)
     if edge is None or seed.faults < at.gates.faults_max:
         return ()
-    return (_moved(seed, edge, f"{seed.faults} faults in a row", at),)
+    return (_moved(seed, edge, f"{seed.faults} faults in consecutive epochs", at),)
 
 
 def roll_back(seed: Seed, reason: str, at: Boundary) -> tuple[DomainEvent, ...]:
@@ -188,14 +188,10 @@ def roll_back(seed: Seed, reason: str, at: Boundary) -> tuple[DomainEvent, ...]:
 
 
 def forward_gate(seed: Seed, at: Boundary) -> GateResult | None:
-    """The gate of the seed's way forward: the first that is open, else the last one asked; None where there is none."""
-    result = None
-    for edge in at.profile.edges_from(seed.stage):
-        if edge.gate in ADVANCING:
-            result = evaluate(edge.gate, seed.stage, at.evidence, at.gates)
-            if result.passed:
-                break
-    return result
+    """The gate of the seed's way forward: an open one, else the one that came closest; None where there is none."""
+    asked = [edge.gate for edge in at.profile.edges_from(seed.stage) if edge.gate in ADVANCING]
+    results = [evaluate(gate, seed.stage, at.evidence, at.gates) for gate in asked]
+    return min(results, key=lambda result: len(result.checks_failed), default=None)
 
 
 def _edge(seed: Seed, gate: Gate, at: Boundary) -> Edge:

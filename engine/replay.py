@@ -53,6 +53,9 @@ class Verification(Value):
     not_comparable: str | None = None
     """Why the next rung could not be tried: it is then neither passed nor failed."""
 
+    remarks: tuple[str, ...] = ()
+    """What a reader should know although nothing differs, such as a policy whose source changed."""
+
     @property
     def claim(self) -> str:
         """The rung in words."""

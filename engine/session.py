@@ -39,7 +39,7 @@ from domain.identifiers import Epoch, SeedId
 from domain.karn.policy import KarnObservation, KarnPolicy, KarnStep, Proposal
 from domain.library import UnknownBlueprint
 from domain.lifecycle import Outcome, Stage
-from domain.run import RunState, UnknownSlot, evolve, restore_point
+from domain.run import RunState, UnknownSlot, evolve, restore_point, undone_by_rollback
 from domain.seed import Refusal
 from domain.tamiyo.policy import Observation, Step, TamiyoPolicy
 from domain.tamiyo.ramping import ramp
@@ -304,7 +304,8 @@ class Session:
         if fresh:
             # Its checkpoint is saved when the boundary closes; every older one would undo it.
             raise Refusal("fossil-not-saved", f"seed {fresh[0]} fossilized at epoch {epoch}; roll back at the next")
-        target = restore_point(state.checkpoints, state, suspect)
+        undone = undone_by_rollback(state, culprit)
+        target = restore_point(state, culprit)
         self._record(
             RollbackOrdered(
                 epoch=epoch,
@@ -315,10 +316,8 @@ class Session:
                 checkpoint=target.checkpoint,
             )
         )
-        for name in sorted(self.state.seeds):
-            seed = self.state.seed(name)
-            if name in self.state.active or seed.stage is Stage.ERROR_RECOVERY or name == culprit:
-                self._apply(seeds.roll_back(seed, reason, self.state.boundary(name)))
+        for name in undone:
+            self._apply(seeds.roll_back(self.state.seed(name), reason, self.state.boundary(name)))
         self._memories = self._saved[target.checkpoint]
 
     @property

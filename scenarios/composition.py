@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from domain.catalogue import registrations
 from domain.events import BlueprintRegistered, DomainEvent
-from domain.header import Fingerprint, LayerLayout, PolicyReference, RunHeader
+from domain.header import Fingerprint, LayerLayout, PolicyReference, RunHeader, layout_of
 from domain.karn.policy import KarnPolicy
 from domain.lifecycle import PROFILES, SIMPLIFIED
 from domain.safety import CHECK_PRESETS
@@ -52,6 +52,19 @@ def karn(name: str) -> tuple[KarnPolicy, PolicyReference]:
 def policies(header: RunHeader) -> tuple[TamiyoPolicy, KarnPolicy]:
     """The policies that a recorded run names. Raises BadInput if they cannot be found any more."""
     return tamiyo(header.tamiyo.name)[0], karn(header.karn.name)[0]
+
+
+def changed_sources(header: RunHeader) -> tuple[str, ...]:
+    """A sentence for each policy of a recorded run whose source is not the one it was recorded with."""
+    found = []
+    for recorded, find in ((header.tamiyo, tamiyo), (header.karn, karn)):
+        try:
+            _, now = find(recorded.name)
+        except BadInput:
+            continue
+        if now.source_digest != recorded.source_digest:
+            found.append(f"the source of policy {recorded.name} has changed since the recording")
+    return tuple(found)
 
 
 def _policy(kind: str, name: str, built_in: dict[str, str], needed: tuple[str, ...]) -> tuple[Any, PolicyReference]:
@@ -94,15 +107,6 @@ def _module(kind: str, name: str, where: str) -> ModuleType:
     return module
 
 
-def layout(scenario: Scenario) -> tuple[LayerLayout, ...]:
-    """The KasminaLayers of a scenario's host."""
-    widths = (TASKS[scenario.task.name].features, *scenario.host.hidden)
-    return tuple(
-        LayerLayout(layer=i, inputs=widths[i], outputs=widths[i + 1], seeds=scenario.host.seeds_per_layer)
-        for i in range(len(scenario.host.hidden))
-    )
-
-
 def header(
     scenario: Scenario, run_key: int, tamiyo_name: str | None, karn_name: str | None, fingerprint: Fingerprint
 ) -> tuple[RunHeader, TamiyoPolicy, KarnPolicy]:
@@ -125,7 +129,7 @@ def header(
         fingerprint=fingerprint,
         task=scenario.task,
         host=scenario.host,
-        layout=layout(scenario),
+        layout=layout_of(scenario.host, TASKS[scenario.task.name].features),
         training=scenario.training,
         gates=scenario.gates,
         grafting=scenario.grafting,

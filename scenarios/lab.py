@@ -38,7 +38,7 @@ from engine.journal.archive import export_run, import_run
 from engine.journal.journal import Journal
 from engine.journal.seals import Head
 from engine.recording import JournalSink
-from engine.replay import Verification, verify
+from engine.replay import Verification, header_of, verify
 from engine.session import EpochView, PolicyFailed, Session
 from scenarios import composition, specification
 from scenarios.retraining import retrain_elsewhere
@@ -227,7 +227,8 @@ class Lab:
         again = partial(retrain_elsewhere, self.journal.blobs(run_id), first_epoch) if retrain else None
         reached = verify(self.journal, run_id, _policies_here, again)
         self.check_checkpoints(run_id)
-        return reached
+        started = self.journal.events(run_id, upto=1)
+        return reached.model_copy(update={"remarks": composition.changed_sources(header_of(started))})
 
     def check_checkpoints(self, run_id: str) -> None:
         """Read every checkpoint that the run keeps. An imported run brings none. Raises BlobMissing, BlobDamaged."""

@@ -27,7 +27,9 @@ def _contents(blobs: RunBlobs, events: Sequence[DomainEvent], first_epoch: int) 
 
     A checkpoint serves if each older one that a later rollback went back to still exists: only the last few are kept.
     """
-    saved = [event for event in events if isinstance(event, CheckpointSaved) and 0 < event.epoch <= first_epoch]
+    # The last epoch's own checkpoint would leave nothing to train.
+    latest = min(first_epoch, events[-1].epoch - 1)
+    saved = [event for event in events if isinstance(event, CheckpointSaved) and 0 < event.epoch <= latest]
     for candidate in reversed(saved):
         state = rebuild(event for event in events if event.epoch <= candidate.epoch)
         found = {}

@@ -105,14 +105,17 @@ def _override(document: dict[str, Any], dotted: str, value: Any) -> None:
 def _with_presets(document: dict[str, Any], source: str) -> dict[str, Any]:
     """Fill in what ``environment`` and ``gates.preset`` select; what the file itself says goes over it."""
     document = dict(document)
+    for section in ("gates", "tamiyo_config", "safety"):
+        if not isinstance(document.get(section, {}), dict):
+            raise BadInput(f"{source}: {section} is a section of keys but got {document[section]!r}")
     gates = dict(document.get("gates", {}))
     preset = gates.pop("preset", "fast")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise BadInput(f"{source}: gates.preset: " + unknown("preset", str(preset), tuple(PRESETS)))
     document["gates"] = _merged(PRESETS[preset], gates)
     environment = document.pop("environment", None)
     if environment is not None:
-        if environment not in ENVIRONMENTS:
+        if not isinstance(environment, str) or environment not in ENVIRONMENTS:
             raise BadInput(f"{source}: " + unknown("environment", str(environment), tuple(ENVIRONMENTS)))
         selected = ENVIRONMENTS[environment]
         document["tamiyo_config"] = _merged(selected.tamiyo, document.get("tamiyo_config", {}))

@@ -111,9 +111,9 @@ class TamiyoConfig(Value):
     """Epochs before the first germination."""
     cool_down_epochs: int = 5
     """Epochs without a germination after an adaptation was culled or rolled back."""
-    reserve_epochs: int = 24
-    """No germination with fewer epochs left: waiting 2, training 3, grafting 5, settling 2, evaluating 1,
-    fine-tuning 8 and holding 2 take 23, and the next epoch is the first to show the result."""
+    reserve_epochs: int = 25
+    """No germination with fewer epochs left: waiting 2, training 3, grafting 5, settling 2, evaluating 2,
+    fine-tuning 8 and holding 2 take 24, and the next epoch is the first to show the result."""
     enable_safety_validation: bool = True
     """Whether the shield and the decision checks judge Tamiyo's decisions."""
     max_consecutive_failures: int = 3

@@ -7,23 +7,25 @@ Source: Tamiyo v0.1a §3.6, §9.1. The source glosses its one threshold as loss 
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from domain.commands import Decision, RollBack
 from domain.identifiers import SeedId
-from domain.lifecycle import Stage
+from domain.lifecycle import ON_TRIAL, Stage
 from domain.run import RunState
 from domain.seed import Seed
 from domain.tamiyo.config import TamiyoConfig
 from domain.tamiyo.policy import Observation
 
-_JUDGED = (Stage.TRAINING, Stage.GRAFTING, Stage.STABILIZATION, Stage.EVALUATING, Stage.FINE_TUNING, Stage.ACTIVE)
+_BLENDED: Final = (*ON_TRIAL, Stage.ACTIVE)
+"""A blueprint that is not blended in yet touches nothing and cannot have done it: D-016."""
 
 
 def emergency(observation: Observation) -> tuple[Decision, ...]:
     """One order to roll back, or none. Without a seed in the host a broken training is Tolaria's own to mend."""
     state = observation.state
     header = state.started
-    judged = [seed for seed in (state.seed(name) for name in state.active) if seed.stage in _JUDGED]
+    judged = [seed for seed in (state.seed(name) for name in state.active) if seed.stage in _BLENDED]
     if not judged or not header.safety.emergency_rollback_enabled:
         return ()
     # A seed deep in the host is likelier to have done it than one that has just arrived.

@@ -7,13 +7,11 @@ simplified profile's way to fossilize, always opens and is therefore never order
 from __future__ import annotations
 
 from domain.commands import Advance, Cancel, Command, Cull, Decision, Recover
-from domain.gates import GateResult, evaluate
 from domain.lifecycle import Gate, Stage
 from domain.run import RunState
-from domain.seed import ADVANCING, Seed
+from domain.seed import Seed, forward_gate
 from domain.tamiyo.policy import Observation
 
-_ORDERED = tuple(gate for gate in ADVANCING if gate not in {Gate.COMMANDED, Gate.PROMOTION})
 _RESTING = (Stage.DORMANT, Stage.GERMINATING, Stage.FOSSILIZED)
 """Stages in which nothing is due; the queue has its own turn."""
 
@@ -32,9 +30,11 @@ def _due(seed: Seed, state: RunState) -> Decision | None:
     if seed.stage is Stage.ERROR_RECOVERY:
         if profile.edge(seed.stage, Gate.RECOVERY) is None:
             return None
-        return _ordered(Recover(seed=name), f"seed {name} recovers after {seed.faults} faults in a row", urgency=0.9)
-    result = way_forward(seed, state)
-    if result is None:
+        return _ordered(
+            Recover(seed=name), f"seed {name} recovers after {seed.faults} faults in consecutive epochs", urgency=0.9
+        )
+    result = forward_gate(seed, state.boundary(name))
+    if result is None or result.gate is Gate.COMMANDED:
         return None
     if result.passed:
         text = f"seed {name} passes {result.gate.value}: {result.message}"
@@ -47,17 +47,6 @@ def _due(seed: Seed, state: RunState) -> Decision | None:
         return None
     text = f"seed {name} did not pass {result.gate.value} within {window.max_epochs} epochs: {result.message}"
     return _ordered(Cull(seed=name), text)
-
-
-def way_forward(seed: Seed, state: RunState) -> GateResult | None:
-    """The gate by which the seed goes on: an open one, else the one that came closest; None where there is none."""
-    evidence, gates = state.evidence(seed.seed_id), state.started.gates
-    results = [
-        evaluate(edge.gate, seed.stage, evidence, gates)
-        for edge in state.profile.edges_from(seed.stage)
-        if edge.gate in _ORDERED
-    ]
-    return min(results, key=lambda result: len(result.checks_failed), default=None)
 
 
 def _promotions(state: RunState) -> tuple[Decision, ...]:

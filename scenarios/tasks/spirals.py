@@ -1,6 +1,6 @@
 """Two interleaved spirals in the plane. ``noise`` is the standard deviation of a point about its arm; the outer end has radius 1.
 
-Source: K. J. Lang and M. J. Witbrock, Learning to tell two spirals apart, 1988; here with 0.875 turns an arm.
+Source: K. J. Lang and M. J. Witbrock, Learning to tell two spirals apart, 1988; here with 1.75 turns (2 x 0.875) an arm.
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ from engine.randomness import stream
 from engine.trainers.data import Part, TaskData
 
 
-def stratified(
-    inputs: NDArray[np.floating], labels: NDArray[np.integer], classes: int, settings: TaskSettings, run_key: int
-) -> TaskData:
+def dealt(
+    labels: NDArray[np.integer], classes: int, settings: TaskSettings, run_key: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Deal the samples of each class to the three parts in the shares of ``settings``, by stream ``task/split``.
 
-    Each part keeps a share of every class to within one sample, and its samples in a random order. Raises ValueError
-    for shares that leave a part empty.
+    Gives the indices of train, validation and test, each in a random order; each part keeps a share of every class to
+    within one sample.
     """
     order = stream(run_key, "task/split").permutation(len(labels))
     place = np.empty(len(labels))
@@ -26,11 +26,19 @@ def stratified(
     tested = place < settings.test_share
     validated = ~tested & (place < settings.test_share + settings.validation_share)
 
-    def part(chosen: NDArray[np.bool_]) -> Part:
-        indices = order[chosen[order]]
-        return Part(inputs=inputs[indices].astype(np.float32), labels=labels[indices].astype(np.int64))
+    trained = ~tested & ~validated
+    return order[trained[order]], order[validated[order]], order[tested[order]]
 
-    return TaskData(train=part(~tested & ~validated), validation=part(validated), test=part(tested), classes=classes)
+
+def stratified(
+    inputs: NDArray[np.floating], labels: NDArray[np.integer], classes: int, settings: TaskSettings, run_key: int
+) -> TaskData:
+    """The samples as ``dealt`` out. Raises ValueError for shares that leave a part empty."""
+    train, validation, test = (
+        Part(inputs=inputs[indices].astype(np.float32), labels=labels[indices].astype(np.int64))
+        for indices in dealt(labels, classes, settings, run_key)
+    )
+    return TaskData(train=train, validation=validation, test=test, classes=classes)
 
 
 def balanced_labels(samples: int, classes: int) -> NDArray[np.int64]:

@@ -248,9 +248,8 @@ class RunMachine(RuleBasedStateMachine):
         if culprit is None:
             self.epoch += 1
             self._tell(PanicRaised(epoch=self.epoch, reason="loss is not finite"))
-        target = restore_point(self.state.checkpoints, self.state, self.state.seed(culprit) if culprit else None)
+        target = restore_point(self.state, culprit)
         assert target in self.state.checkpoints
-        assert culprit is not None or target == self.state.checkpoints[-1]
         self._tell(
             RollbackOrdered(
                 epoch=self.epoch,

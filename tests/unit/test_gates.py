@@ -36,8 +36,8 @@ AGED = [
     (Gate.RECONSTRUCTION, Stage.TRAINING, 3, {}),
     (Gate.ALPHA_REACHED, Stage.GRAFTING, 1, {}),
     (Gate.SETTLED, Stage.STABILIZATION, 2, {}),
-    (Gate.POSITIVE_EFFECT, Stage.EVALUATING, 1, {}),
-    (Gate.FIXED_FUNCTION_EFFECT, Stage.EVALUATING, 1, {"trainable": False}),
+    (Gate.POSITIVE_EFFECT, Stage.EVALUATING, 2, {}),
+    (Gate.FIXED_FUNCTION_EFFECT, Stage.EVALUATING, 2, {"trainable": False}),
     (Gate.TOTAL_IMPROVEMENT, Stage.FINE_TUNING, 8, {}),
     (Gate.HELD, Stage.ACTIVE, 2, {}),
 ]
@@ -102,7 +102,7 @@ def test_a_gate_that_is_only_commanded_asks_for_nothing(gate: Gate) -> None:
 
 
 def test_a_gate_says_what_failed_first_and_what_held_after() -> None:
-    evidence = Evidence(epochs_in_stage=1, effect=0.25, stability=0.5)
+    evidence = Evidence(epochs_in_stage=2, effect=0.25, stability=0.5)
     result = evaluate(Gate.POSITIVE_EFFECT, Stage.EVALUATING, evidence, SETTINGS)
     assert result.checks_failed == ("stability 0.500 at least 0.8",)
     assert result.message.startswith("not: stability 0.500 at least 0.8; trainable; effect +0.2500 above 0")

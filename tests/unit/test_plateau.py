@@ -76,7 +76,7 @@ def test_the_trigger_fires_when_every_condition_holds() -> None:
         (FULL, 20, None, 0.95, "has reached 0.95"),
         (FULL, 4, None, 0.5, "warming up until epoch 5"),
         (FULL, 20, 16, 0.5, "cooling down until epoch 21"),
-        (FULL, 37, None, 0.5, "23 epochs left, an adaptation needs 24"),
+        (FULL, 36, None, 0.5, "24 epochs left, an adaptation needs 25"),
         (FULL, 20, None, math.nan, "not finite"),
     ],
 )

@@ -181,11 +181,25 @@ def test_without_an_open_seed_only_the_newest_checkpoints_are_kept() -> None:
 
 def test_a_culprit_is_undone_by_the_newest_checkpoint_from_before_it() -> None:
     state = rebuild([*started(checkpoints_kept=9), saved(0), saved(3), *germinated(4), saved(5), saved(6)])
-    assert restore_point(state.checkpoints, state, state.seed(NAME)).epoch == 3
-    assert restore_point(state.checkpoints, state, None).epoch == 6
+    assert restore_point(state, NAME).epoch == 3
     fossil = replace(state.seed(OTHER), stage=Stage.FOSSILIZED, since=5)
     with_fossil = replace(state, seeds={**state.seeds, OTHER: fossil})
-    assert restore_point(state.checkpoints, with_fossil, state.seed(NAME)).epoch == 5
+    assert restore_point(with_fossil, NAME).epoch == 5
+
+
+def test_a_rollback_with_nothing_in_the_host_goes_back_to_the_newest_checkpoint() -> None:
+    state = rebuild([*started(checkpoints_kept=9), saved(0), saved(3), saved(6)])
+    assert restore_point(state, None).epoch == 6
+
+
+def test_a_rollback_goes_back_before_the_earliest_of_all_it_undoes() -> None:
+    state = rebuild([*started(checkpoints_kept=9), saved(0), saved(3), *germinated(4), saved(5), saved(6)])
+    adaptation = replace(state.seed(NAME).adaptation, attempt=1, germinated_at=6)
+    younger = replace(state.seed(OTHER), stage=Stage.TRAINING, since=6, adaptation=adaptation)
+    older = replace(state.seed(NAME), stage=Stage.ACTIVE)
+    both = replace(state, seeds={NAME: older, OTHER: younger})
+    assert restore_point(both, OTHER).epoch == 3
+    assert restore_point(both, None).epoch == 3
 
 
 def test_a_rollback_forgets_the_checkpoints_of_the_future_that_it_leaves() -> None:

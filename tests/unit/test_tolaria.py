@@ -366,6 +366,27 @@ def test_divergence_needs_three_losses_in_a_row_far_above_the_mean() -> None:
     assert len(dog.history) == HISTORY_MIN + 1
 
 
+def test_a_run_that_diverges_from_its_start_panics_at_the_third_loss_above_twelve() -> None:
+    dog, panic = Watchdog().after(1, 11347.0)
+    assert (dog.history, dog.anomalies, panic) == ((), 1, None)
+    dog, panic = dog.after(2, 12.1)
+    assert (dog.history, dog.anomalies, panic) == ((), 2, None)
+    dog, panic = dog.after(3, 900.0)
+    assert panic == (
+        "the validation loss of epoch 3 is 900, the 3rd in a row far above the 12 nats allowed while fewer than 10 "
+        "epochs were good: training diverged"
+    )
+    assert dog == Watchdog()
+
+
+def test_a_young_run_may_start_high_if_it_comes_down_at_once() -> None:
+    dog = Watchdog()
+    for epoch, loss in enumerate((13.0, 13.0, 12.0, 13.0, 2.0), 1):
+        dog, panic = dog.after(epoch, loss)
+        assert panic is None
+    assert dog == Watchdog((12.0, 2.0))
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_the_watchdog_never_forgives_a_loss_that_is_not_finite(loss: float) -> None:
     assert Watchdog().after(1, loss)[1] is not None

@@ -48,7 +48,7 @@ class GrownNetwork:
         self.loads = [0] * len(self.layers)
         """Blueprints compiled since the planting, a number a layer."""
         self.host_trains = True
-        self._bare: Final = nn.Sequential(*(layer.host for layer in self.layers), self.module[-1])
+        self._bare: Final = nn.Sequential(*(part for layer in self.layers for part in _parts(layer)), self.module[-1])
 
     @property
     def route(self) -> nn.Sequential:
@@ -259,6 +259,11 @@ class GrownNetwork:
             for name, tensor in self.tensors().items()
             if not name.startswith(("optimizer/", "isolated/")) and not any(part in name for part in own)
         }
+
+
+def _parts(layer: KasminaLayer) -> list[nn.Module]:
+    """The modules of the layer's host, unwrapped: a container more is a call more in every pass."""
+    return list(layer.host) if isinstance(layer.host, nn.Sequential) else [layer.host]
 
 
 def _requires_grad(graft: Graft) -> bool:

@@ -31,7 +31,7 @@ ACTIVATIONS_MAX: Final = 16_384
 which the split has put in random order; 64 of them for 256 units."""
 MOMENTS_MAX: Final = 8_192
 """Weights whose moments are looked at in a layer: all of a small one, of a large one the first of each unit."""
-PERIOD: Final = 8
+PERIOD: Final = 16
 """Epochs between two measurements of a layer."""
 VARIANCE_MIN: Final = 1e-12
 """Sum of squares about the mean under which a unit counts as constant."""

@@ -2,6 +2,8 @@
 
 Source: the successor's governor, domain reference E4: divergence is a validation loss above 12.0 nats, above the mean
 plus 6 standard deviations and above 3 times the mean of the last 20 good epochs, on 3 epochs in a row.
+While there are fewer than 10 good epochs to compare with, a loss above 12.0 nats alone counts: a run that diverges from
+its very start has no good epochs.
 """
 
 from __future__ import annotations
@@ -39,14 +41,23 @@ class Watchdog:
             return Watchdog((*self.history[-(WINDOW - 1) :], loss)), None
         if self.anomalies + 1 < OCCURRENCES:
             return replace(self, anomalies=self.anomalies + 1), None
-        mean = fmean(self.history)
         return replace(self, anomalies=0), (
             f"the validation loss of epoch {epoch} is {loss:.4g}, the {OCCURRENCES}rd in a row far above "
-            f"the mean {mean:.4g} of the last {len(self.history)} good epochs: training diverged"
+            f"{self._measure}: training diverged"
         )
 
+    @property
+    def _is_young(self) -> bool:
+        return len(self.history) < HISTORY_MIN
+
+    @property
+    def _measure(self) -> str:
+        if self._is_young:
+            return f"the {LOSS_MAX:g} nats allowed while fewer than {HISTORY_MIN} epochs were good"
+        return f"the mean {fmean(self.history):.4g} of the last {len(self.history)} good epochs"
+
     def _is_anomaly(self, loss: float) -> bool:
-        if len(self.history) < HISTORY_MIN or loss <= LOSS_MAX:
-            return False
+        if self._is_young or loss <= LOSS_MAX:
+            return loss > LOSS_MAX
         mean = fmean(self.history)
         return loss > mean + SIGMAS * pstdev(self.history) and loss > MEANS * mean
