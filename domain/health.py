@@ -56,7 +56,7 @@ class SeedProgress(Value):
 class LayerHealthReport(Value):
     """Health of every seed of one layer in one epoch, struct of arrays. NaN is kept where a metric is undefined.
 
-    A trainer may measure the columns less often than it reports (the live one measures each layer every eighth epoch,
+    A trainer may measure the columns less often than it reports (the live one measures each layer every sixteenth epoch,
     in turn); they then hold what was measured last. ``progress`` and ``error_counts`` are of this epoch always.
     """
 

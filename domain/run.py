@@ -11,6 +11,7 @@ from typing import Any, Final, final
 from domain import library as urza
 from domain import seed as seeds
 from domain.blueprint import blueprint_id
+from domain.canonical import canonical_seed
 from domain.events import (
     AdaptationConcluded,
     AlphaChanged,
@@ -202,7 +203,7 @@ class RunState:
             [metrics.model_dump_json() for metrics in self.recent],
             self.parameters,
             self.best_accuracy,
-            [_canonical_seed(self.seeds[name]) for name in sorted(self.seeds)],
+            [canonical_seed(self.seeds[name]) for name in sorted(self.seeds)],
             [str(name) for name in self.queue],
             [[str(name), self.progress[name].model_dump_json()] for name in sorted(self.progress)],
             self.library.canonical(),
@@ -215,39 +216,6 @@ class RunState:
 
 def _place(name: SeedId) -> tuple[int, int]:
     return name.layer, name.index
-
-
-def _canonical_seed(seed: Seed) -> list[Any]:
-    open_ = seed.adaptation
-    return [
-        str(seed.seed_id),
-        seed.stage.value,
-        seed.since,
-        seed.attempts,
-        seed.embargoed_until,
-        seed.locked,
-        seed.faults,
-        seed.faulted_at,
-        None
-        if open_ is None
-        else [
-            open_.attempt,
-            open_.blueprint_id,
-            open_.reads.value,
-            open_.grafting.value,
-            open_.germinated_at,
-            open_.pre_accuracy,
-            open_.pre_loss,
-            open_.baseline_accuracy,
-            open_.alpha,
-            open_.ramp_steps,
-            open_.outcome.value if open_.outcome else None,
-            open_.measurements,
-            open_.max_latency_ms,
-            open_.memory_mb_sum,
-            open_.gradient_variance_sum,
-        ],
-    ]
 
 
 def rebuild(events: Iterable[DomainEvent]) -> RunState:

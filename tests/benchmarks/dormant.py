@@ -27,7 +27,7 @@ from engine.trainers.live.tolaria import DIGEST_PERIOD, LiveTrainer
 from scenarios import composition
 
 LIMIT = 0.02
-ROUNDS = 10 * PERIOD
+ROUNDS = 16 * PERIOD
 """Epochs. They are compared in blocks of ``PERIOD``, so that what is not done in every epoch is paid for in full."""
 assert PERIOD % DIGEST_PERIOD == 0
 

@@ -21,7 +21,7 @@ from domain.events import (
 from domain.gates import GateSettings
 from domain.grafting import GraftingConfig
 from domain.hardware import HardwareContext
-from domain.header import PolicyReference, RunHeader
+from domain.header import PolicyReference, RunHeader, layout_of
 from domain.identifiers import AdaptationId, Epoch, SeedId
 from domain.lifecycle import Gate, Outcome, Stage
 from domain.run import RunState, evolve
@@ -29,7 +29,6 @@ from domain.safety import SafetyConfig
 from domain.settings import HostSettings, TaskSettings, TrainingSettings
 from domain.tamiyo.config import TamiyoConfig
 from engine.trainers.live.fingerprint import fingerprint
-from engine.trainers.live.host import layout_of
 from engine.trainers.live.tolaria import LiveTrainer
 from engine.trainers.trainer import Trained
 

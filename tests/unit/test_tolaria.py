@@ -14,6 +14,7 @@ from torch import Tensor
 from domain.catalogue import registrations
 from domain.commands import Reads
 from domain.events import CheckpointSaved, FaultKind, RollbackOrdered, RollbackSource
+from domain.health import LayerHealthReport
 from domain.identifiers import BlueprintId, Epoch, SeedId
 from domain.lifecycle import Stage
 from domain.settings import TaskSettings, TrainingSettings
@@ -338,6 +339,18 @@ def test_a_blueprint_that_the_library_does_not_hold_fails_to_load() -> None:
     assert [fault.kind for fault in trained.faults] == [FaultKind.LOAD_FAILURE]
 
 
+def test_a_large_hosts_weights_are_digested_every_eighth_epoch_and_its_quiet_reports_stay_whole() -> None:
+    run = _run(hidden=(150, 150))
+    digests = []
+    for epoch in range(1, 18):
+        trained = run.train()
+        digests.append(bool(trained.weights_digest))
+        for report in trained.reports:
+            assert report == LayerHealthReport.model_validate(dict(report))
+            assert report.total_executions % epoch == 0
+    assert digests == [epoch % 8 == 0 for epoch in range(1, 18)]
+
+
 # The watchdog
 
 
@@ -433,40 +446,24 @@ def test_a_rollback_restores_the_host_and_drops_what_the_state_says_is_dormant()
     run.train()
 
 
-def test_a_rollback_keeps_fossils_older_and_younger_than_the_checkpoint() -> None:
+def test_a_rollback_keeps_a_fossil_that_was_saved_and_refuses_one_that_was_not() -> None:
     run = _grown(Stage.FOSSILIZED)
     saved = run.trainer.checkpoint(Epoch(run.state.epoch), "memory")
     run.record(saved)
+    before = _weights(run)
+    run.train(2)
+    run.act(_ordered(run, saved))
+    assert [graft.name for graft in run.trainer.network.grafts] == ["0.0#1"]
+    assert not _moved(before, _weights(run), "graft")
+
     run.germinate(OTHER, "glu")
     run.train()
     run.move(OTHER, Stage.GRAFTING)
     run.blend(OTHER, 1.0)
-    run.train(2)
+    run.train()
     run.move(OTHER, Stage.FOSSILIZED)
-    before = _weights(run)
-    run.act(_ordered(run, saved))
-
-    assert [graft.name for graft in run.trainer.network.grafts] == ["0.0#1", "0.1#1"]
-    assert not _moved(before, _weights(run), "graft")
-    run.train()
-
-
-def test_a_fossil_survives_a_checkpoint_in_which_its_seed_carried_something_else() -> None:
-    run = _grown(Stage.ACTIVE)
-    saved = run.trainer.checkpoint(Epoch(run.state.epoch), "memory")
-    run.record(saved)
-    run.move(SEED, Stage.DORMANT)
-    run.germinate(SEED, "glu")
-    run.train()
-    run.move(SEED, Stage.GRAFTING)
-    run.blend(SEED, 1.0)
-    run.train()
-    run.move(SEED, Stage.FOSSILIZED)
-    before = _weights(run)
-    run.act(_ordered(run, saved))
-
-    assert [graft.name for graft in run.trainer.network.grafts] == ["0.0#2"]
-    assert not _moved(before, _weights(run), "graft")
+    with pytest.raises(AssertionError, match=r"fossil 0\.1#1 is younger"):
+        run.act(_ordered(run, saved))
 
 
 def test_a_rollback_to_a_checkpoint_that_is_gone_says_so() -> None:

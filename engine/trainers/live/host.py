@@ -7,18 +7,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from domain.header import LayerLayout
-from domain.settings import HostSettings
 from engine.trainers.live.grafts import generator, linear
 from engine.trainers.live.kasmina import KasminaLayer
-
-
-def layout_of(host: HostSettings, features: int) -> tuple[LayerLayout, ...]:
-    """The layers of ``host`` on inputs of ``features`` numbers: what a run header holds."""
-    inputs = (features, *host.hidden)
-    return tuple(
-        LayerLayout(layer=number, inputs=inputs[number], outputs=outputs, seeds=host.seeds_per_layer)
-        for number, outputs in enumerate(host.hidden)
-    )
 
 
 def build_host(layout: Sequence[LayerLayout], classes: int, run_key: int) -> nn.Sequential:

@@ -81,6 +81,8 @@ class KasminaLayer(nn.Module):
 
     def arrange(self, watch: Watch | None = None) -> None:
         """Work out who writes in the next passes, and show each of them to ``watch``."""
+        if self.is_idle and watch is None and not self.grafts:
+            return  # nothing to change, and setting an attribute of a torch module costs microseconds
         ordered = [self.grafts[index] for index in sorted(self.grafts)]
         self._writing = tuple(graft for graft in ordered if graft.stage in IN_FORWARD and graft.alpha > 0.0)
         self._watch = watch

@@ -7,7 +7,7 @@ comes and goes with snapshots.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, final
 
 import torch
@@ -127,9 +127,6 @@ class GrownNetwork:
         adaptation = seed.adaptation
         return graft if graft and adaptation and graft.attempt == adaptation.attempt else None
 
-    def _is_current(self, graft: Graft, state: RunState) -> bool:
-        return self._current(state.seed(graft.seed)) is graft
-
     def follow(self, state: RunState) -> None:
         """Bring every graft, what trains, the optimizer and the layers' columns in step with ``state``."""
         training = self._header.training
@@ -212,25 +209,25 @@ class GrownNetwork:
     ) -> None:
         """Become the network that was saved, then follow ``state``. Raises CheckpointDamaged for what does not fit.
 
-        A fossil of ``state`` that is younger than what was saved stays as it is: fossils are for good.
+        Every fossil of ``state`` must have been saved: no run goes back to before its last fossil.
         """
         saved = {str(record.adaptation) for record in records}
+        for graft in self.grafts:
+            is_fossil = (
+                state.seed(graft.seed).stage is Stage.FOSSILIZED and self._current(state.seed(graft.seed)) is graft
+            )
+            assert not is_fossil or graft.name in saved, (
+                f"fossil {graft.name} is younger than the checkpoint to go back to"
+            )
         for layer in self.layers:
-            for index, graft in sorted(layer.grafts.items()):
-                is_fossil = state.seed(graft.seed).stage is Stage.FOSSILIZED and self._is_current(graft, state)
-                if graft.name in saved or not is_fossil:
-                    del layer.grafts[index]
-        younger = {graft.seed: graft.name for graft in self.grafts}
-        outlived = {str(record.adaptation) for record in records if record.adaptation.seed in younger}
+            layer.grafts.clear()
         for record in records:
-            if str(record.adaptation) not in outlived:
-                self._regrow(record, state.library)
+            self._regrow(record, state.library)
         if not saved.issuperset(manifest[1:]):
             raise CheckpointDamaged(f"the optimizer's manifest {manifest} names blueprints that were not saved with it")
-        members = set(manifest) - outlived
-        wanted = [graft for graft in self.grafts if graft.name in members]
+        wanted = [graft for graft in self.grafts if graft.name in manifest]
         self.optimizer.rebuild((graft.name, _named(graft)) for graft in wanted)
-        for key, target in self._restorable(younger.values()).items():
+        for key, target in self._restorable().items():
             _copy(key, target, tensors)
         self.optimizer.load(_below("optimizer/", tensors))
         for probe in self.probes:
@@ -251,13 +248,10 @@ class GrownNetwork:
             self._isolate(graft)
         self.layers[graft.seed.layer].grafts[graft.seed.index] = graft
 
-    def _restorable(self, younger: Iterable[str]) -> dict[str, Tensor]:
-        """Tensors that a checkpoint must have: all but optimizers' and those of fossils younger than it."""
-        own = tuple(f"/{name}/" for name in younger)
+    def _restorable(self) -> dict[str, Tensor]:
+        """Tensors that a checkpoint must have: all but optimizers'."""
         return {
-            name: tensor
-            for name, tensor in self.tensors().items()
-            if not name.startswith(("optimizer/", "isolated/")) and not any(part in name for part in own)
+            name: tensor for name, tensor in self.tensors().items() if not name.startswith(("optimizer/", "isolated/"))
         }
 
 

@@ -125,7 +125,8 @@ class LiveTrainer:
         here.network.follow(state)
         for graft in here.network.grafts:
             graft.begin()
-        train_loss, train_accuracy, panic = self._train(epoch)
+        with torch.set_grad_enabled(here.network.learns):
+            train_loss, train_accuracy, panic = self._train(epoch)
         if panic is not None:
             return Trained.panicking(panic, faults=self._faults(epoch, failures))
         with torch.no_grad():
@@ -157,23 +158,21 @@ class LiveTrainer:
         batches = zip(
             torch.split(here.train.inputs[order], size), torch.split(here.train.labels[order], size), strict=True
         )
-        network, optimizer, learns = here.network, here.network.optimizer, here.network.learns
+        network, optimizer = here.network, here.network.optimizer
         learning = [graft for graft in network.grafts if graft.stage in IN_FORWARD]
         for layer in network.layers:
             layer.arrange(_learn_alone(layer))
         route = network.route
-        total = 0.0
-        right = torch.zeros((), dtype=torch.int64)
+        total, right = 0.0, 0
         for number, (inputs, labels) in enumerate(batches):
-            with torch.set_grad_enabled(learns):
-                logits = route(inputs)
-                loss = functional.cross_entropy(logits, labels)
+            logits = route(inputs)
+            loss = functional.cross_entropy(logits, labels)
             here.passes += 1
             value = loss.item()
             if not math.isfinite(value):
                 return value, math.nan, f"the training loss of epoch {epoch} is {value} in batch {number}"
             total += value * len(labels)
-            right += (logits.detach().argmax(dim=1) == labels).sum()
+            right += int((logits.argmax(dim=1) == labels).sum())
             if loss.requires_grad:
                 optimizer.clear()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -182,7 +181,7 @@ class LiveTrainer:
                 for graft in stepping:
                     graft.stepped()
         samples = len(here.train.labels)
-        return total / samples, int(right) / samples, None
+        return total / samples, right / samples, None
 
     def _validate(self, epoch: int, failures: _Failures) -> tuple[float, float, tuple[LayerHealthReport, ...]]:
         """Loss and accuracy on the validation data, and what the layers looked like meanwhile."""
