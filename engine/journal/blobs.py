@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, final
@@ -22,19 +22,21 @@ def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
         raise StorageFailed(f"cannot write {path}: it is there and no file; choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        # Not by tempfile: what it makes is for its owner's eyes only, and an export is there to be shared.
+        writing = path.with_name(f".writing-{secrets.token_hex(8)}")
+        file = writing.open("xb")
     except OSError as error:
         raise StorageFailed(
             f"cannot write {path}: {error.strerror}; free some space or choose another folder"
         ) from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        writing.replace(path)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
+        writing.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
         raise StorageFailed(
