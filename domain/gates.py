@@ -88,7 +88,7 @@ class Evidence(Value):
     effect: float = 0.0
     """Validation accuracy since the seed entered its stage (mean of at most its last 3 epochs) minus the baseline."""
     stability: float = 1.0
-    """1 - (largest - smallest validation accuracy since the seed entered its stage, at most 10 epochs), [0, 1]."""
+    """1 - the largest fall of validation accuracy since the seed entered its stage (at most 10 epochs), [0, 1]."""
     trainable: bool = True
     blueprint_problem: str | None = None
     """Why the blueprint cannot be loaded into this slot, or None."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
@@ -153,7 +154,7 @@ class RunState:
             alpha=adaptation.alpha,
             # Differences first: the mean of equal accuracies can be a rounding above them, and the gate asks for above 0.
             effect=sum(accuracy - baseline for accuracy in latest) / len(latest) if latest else 0.0,
-            stability=min(max(1.0 - (max(held) - min(held)), 0.0), 1.0) if held else 1.0,
+            stability=1.0 - largest_fall(held),
             trainable=known and is_trainable(self.library.record(adaptation.blueprint_id).graph),
             blueprint_problem=self.problem(name, adaptation.blueprint_id, adaptation.reads)
             if seed.stage is Stage.LOADING
@@ -216,6 +217,17 @@ class RunState:
 
 def _place(name: SeedId) -> tuple[int, int]:
     return name.layer, name.index
+
+
+def largest_fall(values: Sequence[float]) -> float:
+    """How far the values ever fell from the highest before, [0, inf); 0 while they rise, NaN if one of them is."""
+    if any(math.isnan(value) for value in values):
+        return math.nan
+    highest, fall = -math.inf, 0.0
+    for value in values:
+        highest = max(highest, value)
+        fall = max(fall, highest - value)
+    return fall
 
 
 def rebuild(events: Iterable[DomainEvent]) -> RunState:

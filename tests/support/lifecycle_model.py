@@ -184,12 +184,12 @@ def succumb(seed: Seed, profile: str, gates: GateSettings) -> Seed:
 
 
 def effect_and_stability(accuracies: list[float], baseline: float) -> tuple[float, float]:
-    """Of the epochs since a seed entered its stage: mean of the last 3 less the baseline; 1 less the spread of 10."""
+    """Of the epochs since a seed entered its stage: mean of the last 3 less the baseline; 1 less the worst fall of 10."""
     if not accuracies:
         return 0.0, 1.0
     latest, held = accuracies[-3:], accuracies[-10:]
     if any(math.isnan(accuracy) for accuracy in held):
-        spread = math.nan
+        fall = math.nan
     else:
-        spread = max(held) - min(held)
-    return sum(latest) / len(latest) - baseline, 1.0 - spread
+        fall = max(before - after for i, before in enumerate(held) for after in held[i:])
+    return sum(latest) / len(latest) - baseline, 1.0 - fall

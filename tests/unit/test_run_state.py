@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +33,7 @@ from domain.identifiers import AdaptationId, BlueprintId, SeedId
 from domain.library import Retire
 from domain.library import decide as decide_library
 from domain.lifecycle import Gate, Outcome, Stage
-from domain.run import RECENT_EPOCHS, RunState, UnknownSlot, evolve, rebuild, restore_point
+from domain.run import RECENT_EPOCHS, RunState, UnknownSlot, evolve, largest_fall, rebuild, restore_point
 from tests.support.headers import small_header
 
 NAME = SeedId(layer=1, index=1)
@@ -93,15 +94,21 @@ def test_a_slot_that_never_germinated_is_dormant_and_one_outside_the_host_is_unk
         state.seed(SeedId(layer=2, index=0))
 
 
-def test_effect_is_the_mean_of_three_epochs_over_the_baseline_and_stability_one_less_the_spread_of_ten() -> None:
+def test_a_network_that_rises_is_stable_however_fast() -> None:
+    assert largest_fall([0.25, 0.5, 1.0]) == 0.0
+    assert largest_fall([0.5, 1.0, 0.25, 0.75]) == 0.75
+    assert math.isnan(largest_fall([0.5, math.nan]))
+
+
+def test_effect_is_the_mean_of_three_epochs_over_the_baseline_and_stability_one_less_the_worst_fall_of_ten() -> None:
     told = [*started(), completed(1), *germinated(1, accuracy=0.5)]
     told.append(moved(1, Stage.TRAINING, Stage.GRAFTING, Gate.RECONSTRUCTION, accuracy=0.25))
-    accuracies = [0.0, 0.75, 0.5, 0.5, 0.5, 0.5, 0.5, 0.625, 0.5, 0.5, 0.5, 0.75, 0.5, 1.0]
+    accuracies = [0.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.625, 0.5, 0.5, 0.5, 0.75, 0.5, 1.0]
     told += [completed(2 + place, accuracy) for place, accuracy in enumerate(accuracies)]
     evidence = rebuild(told).evidence(NAME)
     assert evidence.epochs_in_stage == 14
     assert evidence.effect == 0.75 - 0.25
-    assert evidence.stability == 1.0 - (1.0 - 0.5), "the 0.0 and 0.75 of the first epochs are past ten"
+    assert evidence.stability == 1.0 - (0.75 - 0.5), "the fall from 1.0 to 0.5 of the first epochs is past ten"
 
 
 def test_before_grafting_the_effect_is_measured_against_the_germination() -> None:
