@@ -121,9 +121,11 @@ class Lab:
         key: int = 0,
         overrides: Mapping[str, Any] | None = None,
         watch: Callable[[EpochView], None] = lambda view: None,
-        named: Callable[[str], None] = lambda run_id: None,
     ) -> RunResult:
-        """Record a live run. Raises BadInput before anything is recorded; a failing policy ends the run instead."""
+        """Record a live run of a scenario, by name with ``overrides`` (dotted key to value) or as it is given.
+
+        Raises BadInput before anything is recorded; a policy that fails later ends the run instead.
+        """
         if isinstance(scenario, str):
             scenario = specification.load(scenario, overrides)
         from engine.trainers.live.fingerprint import fingerprint
@@ -135,7 +137,6 @@ class Lab:
         trainer_data = composition.data(header)
         label = hashlib.sha256(header.model_dump_json().encode()).hexdigest()[:6]
         run_id = self.journal.new_run_id(f"{scenario.name}-{_plain(header.tamiyo.name)}-{key}-{label}")
-        named(run_id)
         self.journal.note(run_id, "host", socket.gethostname())
         self.journal.note(run_id, STARTED_AT, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         trainer = LiveTrainer(trainer_data, self.journal.blobs(run_id))
