@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from domain.blueprint import BlueprintGraph
 from domain.catalogue import registrations
 from domain.commands import GraftingStrategy, Reads
@@ -28,9 +31,11 @@ from domain.run import RunState, evolve
 from domain.safety import SafetyConfig
 from domain.settings import HostSettings, TaskSettings, TrainingSettings
 from domain.tamiyo.config import TamiyoConfig
+from engine.trainers.live.checkpoints import MemoryStore
 from engine.trainers.live.fingerprint import fingerprint
 from engine.trainers.live.tolaria import LiveTrainer
 from engine.trainers.trainer import Trained
+from scenarios.tasks import spirals
 
 NOBODY = PolicyReference(name="by-hand", source_digest="00" * 32)
 
@@ -149,3 +154,35 @@ class HandRun:
     def keep(self, *checkpoints: Any) -> None:
         """Have the state keep exactly these checkpoints."""
         self.state = replace(self.state, checkpoints=checkpoints)
+
+
+SEED = SeedId(layer=0, index=0)
+TASK = TaskSettings(name="spirals", samples=160, noise=0.02)
+
+
+def spiral_run(*, store: MemoryStore | None = None, hidden: tuple[int, ...] = (6,), **settings: Any) -> HandRun:
+    trainer = LiveTrainer(spirals.load, MemoryStore() if store is None else store)
+    return HandRun(trainer, header(TASK, 2, hidden=hidden, **{"batch_size": 32, **settings}))
+
+
+def grown_run(stage: Stage, *, alpha: float = 1.0, **settings: Any) -> HandRun:
+    """A run with a residual MLP that has learnt a little and was put into ``stage``."""
+    run = spiral_run(**settings)
+    run.train(2)
+    run.germinate(SEED, "residual_mlp")
+    run.train()
+    run.move(SEED, Stage.GRAFTING)
+    run.blend(SEED, alpha)
+    run.train()
+    run.move(SEED, stage)
+    return run
+
+
+def weights_of(run: HandRun) -> dict[str, Tensor]:
+    return {
+        name: value.clone() for name, value in run.trainer.network.tensors().items() if name[:4] in {"host", "graf"}
+    }
+
+
+def differ(before: dict[str, Tensor], after: dict[str, Tensor], prefix: str) -> bool:
+    return any(not torch.equal(value, after[name]) for name, value in before.items() if name.startswith(prefix))
