@@ -6,6 +6,7 @@ import math
 import types
 from collections.abc import Mapping
 from enum import Enum
+from itertools import chain
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import annotated_types
@@ -100,7 +101,8 @@ def _of(kind: Any, metadata: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
         return _OWN[kind]
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _of(arguments[0], (*metadata, *arguments[1:]))
+        inner = (entry.metadata if isinstance(entry, FieldInfo) else [entry] for entry in arguments[1:])
+        return _of(arguments[0], (*metadata, *chain.from_iterable(inner)))
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin in {Union, types.UnionType}:
