@@ -27,6 +27,8 @@ def translated(name: str) -> Generator[None, None, None]:
         raise
     except (PersistenceError, sqlite3.Error) as error:
         raise _ours(name, error) from error
+    except UnicodeDecodeError as error:  # SQLite quotes the damaged text in a complaint, which then cannot be read
+        raise JournalDamaged(name, Damage(1, 1, "the file can be read", "it holds text that is not UTF-8")) from error
 
 
 def _ours(name: str, error: Exception) -> JournalError:

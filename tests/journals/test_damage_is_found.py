@@ -188,6 +188,16 @@ def test_no_flipped_byte_anywhere_in_the_file_passes_for_another_run(
         return
 
 
+def test_a_file_whose_tables_are_described_in_broken_text_is_damaged(recorded: Path, tmp_path: Path) -> None:
+    """SQLite quotes such a description in its complaint, so that not even the complaint can be read."""
+    content = recorded.read_bytes()
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(content.replace(b"CREATE TABLE tracking", b"CREATE TABLE \xf4racking", 1))
+
+    with pytest.raises(JournalDamaged, match="the file can be read"):
+        Journal.open(f"sqlite:///{copy}")
+
+
 def test_an_unsealed_tail_is_damage_at_its_first_position(recorded: Path) -> None:
     with Journal.open(f"sqlite:///{recorded}") as journal:
         rows, blobs = journal.raw("run"), journal.blobs("run")
