@@ -26,7 +26,7 @@ class TaskSettings(Value):
 class HostSettings(Value):
     """A multilayer perceptron with ReLU; each hidden layer is wrapped by a KasminaLayer."""
 
-    hidden: tuple[Annotated[int, Field(ge=1, le=16_384)], ...] = Field(min_length=1, max_length=64)
+    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(min_length=1, max_length=64)
     """Units of each hidden layer."""
     seeds_per_layer: int = Field(default=2, ge=1)
     """Chunks a hidden layer is cut into; must divide into layers at least that wide."""
