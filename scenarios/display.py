@@ -201,13 +201,10 @@ def _told(event: DomainEvent, state: RunState) -> str | None:
 
 def rung_lines(reached: Verification) -> list[str]:
     """The rungs climbed, the highest last."""
-    lines = [f"rung {rung}  {RUNGS[rung]}" for rung in range(1, reached.rung + 1)]
+    lines = [f"rung {rung}  {RUNGS[rung]}" for rung in range(1, reached.rung)]
+    lines.append(f"rung {reached.rung}  {reached.claim}")
     if reached.not_comparable is not None:
         lines.append(f"rung {reached.rung + 1}  could not be tried: {reached.not_comparable}")
-    if reached.retrained_from:
-        lines.append(
-            f"        trained again from the checkpoint of epoch {reached.retrained_from} to {reached.epochs} only"
-        )
     lines += [f"note: {remark}" for remark in reached.remarks]
     lines.append(f"{reached.run} reached rung {reached.rung}: {reached.events} events, {reached.epochs} epochs")
     return [*lines, f"digest {reached.digest}"]
