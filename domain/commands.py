@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
-from typing import Annotated, Literal, final
+from typing import Annotated, Final, Literal, Self, final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from domain.identifiers import BlueprintId, SeedId
 from domain.lifecycle import Gate
@@ -117,6 +118,78 @@ Command = Annotated[
 
 
 @final
+class Plant(Value):
+    """A blueprint with what it would read."""
+
+    blueprint_id: BlueprintId
+    reads: Reads
+
+
+@final
+class Plot(Value):
+    """Slots that take the same blueprints: every plant in every seed, blended in by every grafting strategy."""
+
+    seeds: tuple[SeedId, ...] = Field(min_length=1)
+    plants: tuple[Plant, ...] = Field(min_length=1)
+    graftings: tuple[GraftingStrategy, ...] = Field(min_length=1)
+
+    def __len__(self) -> int:
+        return len(self.seeds) * len(self.plants) * len(self.graftings)
+
+
+@final
+class LegalActions(Value):
+    """The mask of a choice: to wait, which is action 0, or one of the germinations.
+
+    Those are counted plot by plot, in it seed by seed, then plant by plant, then grafting by grafting.
+    """
+
+    plots: tuple[Plot, ...] = ()
+
+    def __len__(self) -> int:
+        return 1 + sum(len(plot) for plot in self.plots)
+
+    def index(self, command: Command) -> int | None:
+        """The number of an action; None for what is not among them."""
+        if not isinstance(command, Germinate):
+            return 0 if isinstance(command, Wait) else None
+        first = 1
+        for plot in self.plots:
+            plant = Plant(blueprint_id=command.blueprint_id, reads=command.reads)
+            if command.seed in plot.seeds and plant in plot.plants and command.grafting in plot.graftings:
+                row = plot.seeds.index(command.seed) * len(plot.plants) + plot.plants.index(plant)
+                return first + row * len(plot.graftings) + plot.graftings.index(command.grafting)
+            first += len(plot)
+        return None
+
+    def action(self, index: int) -> Germinate | Wait:
+        """Action number ``index``. Raises IndexError."""
+        left = index - 1
+        for plot in self.plots if index else ():
+            if 0 <= left < len(plot):
+                row, grafting = divmod(left, len(plot.graftings))
+                seed, plant = divmod(row, len(plot.plants))
+                chosen = plot.plants[plant]
+                return Germinate(
+                    seed=plot.seeds[seed],
+                    blueprint_id=chosen.blueprint_id,
+                    reads=chosen.reads,
+                    grafting=plot.graftings[grafting],
+                )
+            left -= len(plot)
+        if index:
+            raise IndexError(f"there are {len(self)} legal actions but number {index} was asked for")
+        return Wait()
+
+
+Odds = tuple[tuple[int, float], ...]
+"""A distribution over legal actions: numbers in ascending order with their probabilities, all others having none."""
+
+ODDS_TOLERANCE: Final = 1e-9
+"""How far from 1 the sum of probabilities may be: rounding, not carelessness."""
+
+
+@final
 class Considered(Value):
     """One option that a choice weighed."""
 
@@ -136,7 +209,10 @@ class Draw(Value):
 
 @final
 class Decision(Value):
-    """An order with everything that explains it."""
+    """An order with everything that explains it.
+
+    Raises ValueError (pydantic's) for odds that are no distribution over ``legal``, or that the order contradicts.
+    """
 
     command: Command
     reason: str = Field(min_length=1)
@@ -146,3 +222,44 @@ class Decision(Value):
     propensity: float = Field(default=1.0, gt=0, le=1)
     """Probability with which the policy takes this action in this state."""
     draws: tuple[Draw, ...] = ()
+    legal: LegalActions | None = Field(default=None, exclude_if=lambda legal: legal is None)
+    """What could be chosen instead. None where nothing could: the order is forced, or it is not legal and is refused.
+
+    A policy that draws gives its own; of one that does not, the session fills in what it could have chosen.
+    """
+    odds: Odds = Field(default=(), exclude_if=lambda odds: not odds)
+    """The whole distribution that the order was taken from; empty where ``legal`` is None."""
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether something else could have been chosen; forced decisions count in no horizon."""
+        return self.legal is not None and len(self.legal) > 1
+
+    @model_validator(mode="after")
+    def _is_a_distribution(self) -> Self:
+        wrong = odds_problem(self)
+        if wrong is not None:
+            raise ValueError(wrong)
+        return self
+
+
+def odds_problem(decision: Decision) -> str | None:
+    """Why the odds of a decision are no distribution over its legal actions, or None."""
+    legal, odds = decision.legal, decision.odds
+    if legal is None:
+        return "odds need the legal actions that they are over" if odds else None
+    numbers = [number for number, _ in odds]
+    if numbers != sorted(set(numbers)) or not all(0 <= number < len(legal) for number in numbers):
+        return f"odds must name legal actions 0 to {len(legal) - 1} in ascending order, each once"
+    if not all(math.isfinite(chance) and 0 < chance <= 1 for _, chance in odds):
+        return "every probability in odds must be above 0 and at most 1; leave out what has none"
+    total = math.fsum(chance for _, chance in odds)
+    if abs(total - 1) > ODDS_TOLERANCE:
+        return f"odds sum to {total!r} but must sum to 1 (give or take {ODDS_TOLERANCE:g})"
+    chosen = legal.index(decision.command)
+    chance = dict(odds).get(-1 if chosen is None else chosen)
+    if chance is None:
+        return f"the order {decision.command.kind!r} has no probability in odds"
+    if chance != decision.propensity:
+        return f"propensity {decision.propensity!r} is not what odds give the order: {chance!r}"
+    return None

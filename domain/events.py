@@ -13,7 +13,9 @@ from typing import ClassVar, Final, final
 from pydantic import Field
 
 from domain.blueprint import BlueprintGraph, BlueprintMetadata, Certificate, ConfidenceLevel
-from domain.commands import Decision, Draw, GraftingStrategy, Reads
+from domain.commands import Command, Decision, Draw, GraftingStrategy, Reads
+from domain.endings import RunEnding
+from domain.faults import FaultKind
 from domain.field_reports import FieldReport
 from domain.header import RunHeader
 from domain.health import LayerHealthReport
@@ -37,7 +39,21 @@ class RunStarted(DomainEvent):
     """The first event of every run."""
 
     TOPIC: ClassVar[str] = "run-started"
+    VERSION: ClassVar[int] = 2
     header: RunHeader
+
+
+@final
+class RunForked(DomainEvent):
+    """From here on, before this epoch is trained, the run takes another course than the one it shares its past with."""
+
+    TOPIC: ClassVar[str] = "run-forked"
+    parent: str
+    """Id of the run that this one shares its past with."""
+    parent_digest: str
+    """The parent's digest at the end of the last epoch in common: this run's own up to there."""
+    header: RunHeader
+    """In force from here on. Task, host and layout are the parent's."""
 
 
 @final
@@ -134,16 +150,6 @@ class PanicRaised(DomainEvent):
 
 
 @final
-class FaultKind(Enum):
-    """What can go wrong in a seed."""
-
-    LOAD_FAILURE = "LOAD_FAILURE"
-    NON_FINITE = "NON_FINITE"
-    SHAPE = "SHAPE"
-    EXPLODING_GRADIENT = "EXPLODING_GRADIENT"
-
-
-@final
 class SeedFaulted(DomainEvent):
     """A seed's blueprint failed ``count`` times in a row this epoch; its output fell back to the identity."""
 
@@ -159,8 +165,27 @@ class DecisionMade(DomainEvent):
     """A policy decided; ``number`` counts the decisions of the epoch from 0."""
 
     TOPIC: ClassVar[str] = "decision-made"
+    VERSION: ClassVar[int] = 2
     number: int = Field(ge=0)
     decision: Decision
+    policy: str = ""
+    """Hash of the policy that decided, parameters included; empty in runs from before rule R5."""
+
+
+@final
+class DecisionDiverged(DomainEvent):
+    """Over a recording, another policy decided for the first time what the recorded one did not.
+
+    Whatever was recorded later is an answer to another question, and is not used.
+    """
+
+    TOPIC: ClassVar[str] = "decision-diverged"
+    recorded: tuple[Command, ...]
+    """What was ordered at this boundary when it was recorded, in order."""
+    chosen: tuple[Command, ...]
+    """What was ordered now."""
+    propensity: float = Field(ge=0, le=1)
+    """Probability with which the policy would have chosen as recorded."""
 
 
 @final
@@ -319,27 +344,6 @@ class TestScored(DomainEvent):
 
 
 @final
-class RunEnding(Enum):
-    """The closed set of ways in which a run ends."""
-
-    COMPLETED = "COMPLETED"
-    DIVERGED = "DIVERGED"
-    POLICY_FAILED = "POLICY_FAILED"
-
-    @property
-    def sentence(self) -> str:
-        """What happened, for a person, with the way out."""
-        return _ENDINGS[self]
-
-
-_ENDINGS: Final = {
-    RunEnding.COMPLETED: "every epoch was trained",
-    RunEnding.DIVERGED: "training diverged three epochs in a row in spite of rollbacks; lower the learning rate",
-    RunEnding.POLICY_FAILED: "the policy raised or returned something that is no decision; mend the policy",
-}
-
-
-@final
 class RunEnded(DomainEvent):
     """The last event of a run that ended by itself."""
 
@@ -365,6 +369,7 @@ class EpochSealed(DomainEvent):
 
 EVENTS: Final[tuple[type[DomainEvent], ...]] = (
     RunStarted,
+    RunForked,
     BlueprintRegistered,
     BlueprintCertified,
     BlueprintRegraded,
@@ -374,6 +379,7 @@ EVENTS: Final[tuple[type[DomainEvent], ...]] = (
     PanicRaised,
     SeedFaulted,
     DecisionMade,
+    DecisionDiverged,
     DecisionVetoed,
     CommandRefused,
     BlueprintProposed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import Enum
 from typing import Final, Literal, final
 
@@ -25,6 +26,7 @@ class Rule(Enum):
     BASELINE_AT_GRAFTING = "R2"
     ROLLBACK_CONCLUDES_ALL_IN_HOST = "R3"
     PLATEAU_AGAINST_BEST = "R4"
+    LEGAL_ACTIONS_RECORDED = "R5"
 
 
 RULES_IN_FORCE: Final = tuple(Rule)
@@ -47,9 +49,14 @@ class PolicyReference(Value):
     """Which policy, and of which source."""
 
     name: str
-    """A built-in name, ``module:Class`` or ``path/to/file.py:Class``."""
+    """A built-in name, ``module:Class`` or ``path/to/file.py:Class``, with ``?parameter=value&...`` behind it if it has any."""
     source_digest: str
     """SHA-256 of the source file that defines it."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of name, parameters and source: equal digests, equal policies."""
+        return hashlib.sha256(f"{self.name}\n{self.source_digest}".encode()).hexdigest()
 
 
 @final
@@ -71,6 +78,11 @@ class LayerLayout(Value):
         """Units of chunk ``index``."""
         start, stop = self.chunk(index)
         return stop - start
+
+    @property
+    def flops(self) -> int:
+        """Operations of the layer's own linear map and ReLU on one sample."""
+        return self.outputs * (2 * self.inputs + 2)
 
     def read_width(self, reads: Reads, index: int) -> int:
         """Units of what a blueprint in chunk ``index`` reads."""
@@ -102,7 +114,8 @@ class RunHeader(Value):
     regrow: str
     scenario: str
     run_key: int = Field(ge=0)
-    trainer: Literal["live"] = "live"
+    trainer: str = Field(default="live", pattern=r"^(live|simulated:[0-9a-f]{64}|recorded)$")
+    """What trains: ``live``; ``simulated`` with the hash of the fitted dynamics; ``recorded``, which trains nothing."""
     profile: str
     tamiyo: PolicyReference
     karn: PolicyReference

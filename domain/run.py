@@ -13,6 +13,7 @@ from domain import library as urza
 from domain import seed as seeds
 from domain.blueprint import blueprint_id
 from domain.canonical import canonical_seed
+from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
     AlphaChanged,
@@ -31,7 +32,7 @@ from domain.events import (
     PanicRaised,
     RollbackOrdered,
     RunEnded,
-    RunEnding,
+    RunForked,
     RunStarted,
     SeedFaulted,
     SeedGerminated,
@@ -63,6 +64,9 @@ class RunState:
     """A run at one moment. Equal logs fold into equal states."""
 
     header: RunHeader | None = None
+    """The header in force."""
+    planted: RunHeader | None = None
+    """The header that the network was planted with, where a fork has put another one in force."""
     epoch: int = 0
     """The last epoch that completed."""
     recent: tuple[EpochMetrics, ...] = ()
@@ -212,6 +216,8 @@ class RunState:
             [[str(name), epoch] for name, epoch in self.last_germinations],
             [self.consecutive_failures, self.consecutive_panics, self.conclusions, self.rollbacks],
             self.ending.value if self.ending else None,
+            # Nothing for a run that was never forked: its digests are those of versions that knew no forks.
+            *([self.planted.model_dump_json()] if self.planted else []),
         ]
 
 
@@ -250,6 +256,11 @@ def _with_seed(state: RunState, name: SeedId, event: DomainEvent) -> RunState:
 
 def _started(state: RunState, event: RunStarted) -> RunState:
     return replace(state, header=event.header, epoch=event.epoch)
+
+
+def _forked(state: RunState, event: RunForked) -> RunState:
+    planted = state.planted or state.header
+    return replace(state, header=event.header, planted=planted)
 
 
 def _library(state: RunState, event: DomainEvent) -> RunState:
@@ -364,6 +375,7 @@ def _ended(state: RunState, event: RunEnded) -> RunState:
 
 _CASES: Final[Mapping[type[DomainEvent], Callable[[RunState, Any], RunState]]] = {
     RunStarted: _started,
+    RunForked: _forked,
     BlueprintRegistered: _library,
     BlueprintCertified: _library,
     BlueprintRegraded: _library,
@@ -382,6 +394,6 @@ _CASES: Final[Mapping[type[DomainEvent], Callable[[RunState, Any], RunState]]] =
     CheckpointSaved: _checkpointed,
     RunEnded: _ended,
 }
-"""EpochSealed, DecisionMade, DecisionVetoed, CommandRefused and TestScored change nothing."""
+"""EpochSealed, DecisionMade, DecisionDiverged, DecisionVetoed, CommandRefused and TestScored change nothing."""
 
 assert EpochSealed not in _CASES, "a seal covers the state; it must not change it"

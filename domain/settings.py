@@ -30,6 +30,8 @@ class HostSettings(Value):
     """Units of each hidden layer."""
     seeds_per_layer: int = Field(default=2, ge=1)
     """Chunks a hidden layer is cut into; must divide into layers at least that wide."""
+    dropout: float = Field(default=0.0, ge=0, lt=1, exclude_if=lambda share: share == 0.0)
+    """Share of each hidden layer's units that training silences, drawn anew in every batch."""
 
     @model_validator(mode="after")
     def _chunks_fit(self) -> Self:
@@ -59,3 +61,5 @@ class TrainingSettings(Value):
     checkpoints_kept: int = Field(default=5, ge=1)
     threads: int = Field(default=1, ge=1, le=64)
     """torch threads; part of the fingerprint."""
+    batches_per_epoch: int | None = Field(default=None, ge=1, exclude_if=lambda batches: batches is None)
+    """Batches between two boundaries; the order of the data then runs on across them. None: the whole data, once."""

@@ -13,6 +13,7 @@ from itertools import groupby, pairwise
 from typing import Final
 
 from domain.commands import Wait
+from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
     AlphaChanged,
@@ -30,7 +31,7 @@ from domain.events import (
     RollbackOrdered,
     RollbackSource,
     RunEnded,
-    RunEnding,
+    RunForked,
     RunStarted,
     SeedFaulted,
     SeedGerminated,
@@ -74,6 +75,8 @@ def check_frame(events: Sequence[DomainEvent]) -> Iterator[str]:
             yield f"epoch {epoch}: an epoch is sealed once, at its end"
         elif seals[0].events != len(told) - 1:
             yield f"epoch {epoch}: {len(told) - 1} events are sealed as {seals[0].events}"
+        if any(isinstance(event, RunForked) for event in told[1:]):
+            yield f"epoch {epoch}: a run forks before an epoch is trained and once"
         trained = [event for event in told if isinstance(event, EpochCompleted | PanicRaised)]
         if len(trained) != (0 if epoch == 0 else 1):
             yield f"epoch {epoch}: it was completed or panicked {len(trained)} times"
@@ -84,12 +87,13 @@ def check_frame(events: Sequence[DomainEvent]) -> Iterator[str]:
 
 def check_ending(events: Sequence[DomainEvent]) -> Iterator[str]:
     """COMPLETED at the last epoch and no other, DIVERGED after three panics in a row and only then."""
-    header = next((event.header for event in events if isinstance(event, RunStarted)), None)
+    header = None
     panics = 0
     for epoch, told in _epochs(events):
+        header = next((event.header for event in told if isinstance(event, RunStarted | RunForked)), header)
         panics = panics + 1 if any(isinstance(event, PanicRaised) for event in told) else 0
         ending = next((event.ending for event in told if isinstance(event, RunEnded)), None)
-        if ending is RunEnding.POLICY_FAILED:
+        if ending is RunEnding.POLICY_FAILED or _left_recording(told):
             continue
         due = header is not None and epoch >= header.epochs
         wanted = (
@@ -97,6 +101,12 @@ def check_ending(events: Sequence[DomainEvent]) -> Iterator[str]:
         )
         if ending is not wanted:
             yield f"epoch {epoch}: the ending should be {wanted} but is {ending}"
+
+
+def _left_recording(told: Iterable[DomainEvent]) -> bool:
+    """Whether a run over a recording ended in this epoch because nothing recorded follows: no network can be scored."""
+    ending = next((event.ending for event in told if isinstance(event, RunEnded)), None)
+    return ending is RunEnding.LEFT_RECORDING
 
 
 def check_decisions(events: Sequence[DomainEvent]) -> Iterator[str]:
@@ -188,6 +198,8 @@ def check_scores(events: Sequence[DomainEvent]) -> Iterator[str]:
     """The test set is scored at the planting, where a seed germinated and at the ending, and never else."""
     for epoch, told in _epochs(events):
         wanted = ["planting"] if epoch == 0 else []
+        if _left_recording(told):
+            continue
         wanted += ["germination"] if any(isinstance(event, SeedGerminated) for event in told) else []
         wanted += ["ending"] if any(isinstance(event, RunEnded) for event in told) else []
         scored = [event.occasion for event in told if isinstance(event, TestScored)]
@@ -197,7 +209,7 @@ def check_scores(events: Sequence[DomainEvent]) -> Iterator[str]:
 
 def check_order_of_epoch(events: Sequence[DomainEvent]) -> Iterator[str]:
     """Reports, then metrics or the panic, then faults, then what was decided."""
-    order = {LayerHealthReported: 0, EpochCompleted: 1, PanicRaised: 1, SeedFaulted: 2}
+    order = {RunForked: -1, LayerHealthReported: 0, EpochCompleted: 1, PanicRaised: 1, SeedFaulted: 2}
     for epoch, told in _epochs(events):
         places = [order.get(type(event), 3) for event in told]
         for before, after in pairwise(places):

@@ -13,6 +13,7 @@ from domain.events import (
     FieldReportFiled,
     GraftingChanged,
     RollbackOrdered,
+    RunForked,
     RunStarted,
     SeedFaulted,
     SeedGerminated,
@@ -54,6 +55,8 @@ class _Follower:
 
     def follow(self, event: DomainEvent) -> Iterator[str]:
         """What is broken with ``event``."""
+        if isinstance(event, RunForked):
+            self._header, self._profile = event.header, PROFILES[event.header.profile]
         owed, self._owed = self._owed, None
         for broken in (*self._pay(owed, event), *self._step(event)):
             yield f"epoch {event.epoch}: {broken}"

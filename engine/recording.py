@@ -12,12 +12,16 @@ from engine.journal.seals import GENESIS_HEAD, Head
 
 @final
 class JournalSink:
-    """Appends each epoch of one run to a journal, in one transaction an epoch."""
+    """Appends each epoch of one run to a journal, in one transaction an epoch.
 
-    def __init__(self, journal: Journal, run_id: str) -> None:
+    Two processes that record one run train the same epochs: one that is ``alone`` stops where another was faster.
+    """
+
+    def __init__(self, journal: Journal, run_id: str, after: Head | None = None, *, alone: bool = False) -> None:
         self._journal = journal
         self._run_id = run_id
-        self.head: Head = journal.head(run_id) or GENESIS_HEAD
+        self._alone = alone
+        self.head: Head = after or journal.head(run_id) or GENESIS_HEAD
         """Where the recording stands."""
 
     def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
@@ -29,16 +33,6 @@ class JournalSink:
             epoch=epoch,
             state_digest=state_digest,
             memory_digest=memory_digest,
+            alone=self._alone,
         )
         return seal
-
-
-@final
-class Discard:
-    """A sink that records nothing: for measuring what recording costs, and for runs nobody will ask about."""
-
-    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
-        """The seal, with no log digest."""
-        return EpochSealed(
-            epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
-        )

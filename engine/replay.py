@@ -7,20 +7,21 @@ the same, bytes of floats included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Final, final
 
-from domain.events import DomainEvent, EpochSealed, RunStarted
+from domain.events import DomainEvent, EpochSealed
 from domain.header import RunHeader
 from domain.karn.policy import KarnPolicy
-from domain.run import RunState, evolve, rebuild
+from domain.run import RunState, evolve
 from domain.tamiyo.policy import TamiyoPolicy
 from domain.values import Value
+from engine.controllers import PolicyFailed
+from engine.courses import Cast, Course, Start, Trainers, headers_of
 from engine.divergence import Divergence, compare
 from engine.journal.journal import Journal
-from engine.session import Session
 from engine.trainers.recorded import RecordedTrainer, RecordingEnded
 from engine.trainers.trainer import Trainer
 
@@ -100,25 +101,14 @@ class ComparingSink:
         self._past += recorded
         return sealed
 
+    @property
+    def told(self) -> int:
+        """How many events were compared, or not told again."""
+        return len(self._past)
+
     def epochs_to_come(self, after: int) -> list[DomainEvent]:
         """What was recorded after epoch ``after``."""
         return [event for epoch, events in self._epochs.items() if epoch > after for event in events]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A checkpoint to run again from."""
-
-    epoch: int
-    controllers: Mapping[str, str]
-    """The policies' memory saved with each checkpoint kept at that epoch, as JSON, by content hash."""
-
-
-def header_of(events: Sequence[DomainEvent]) -> RunHeader:
-    """The header that a run opens with."""
-    assert events and isinstance(events[0], RunStarted), "a run opens with its header"
-    return events[0].header
 
 
 def same_state(events: Sequence[DomainEvent]) -> Divergence | None:
@@ -134,9 +124,8 @@ def same_state(events: Sequence[DomainEvent]) -> Divergence | None:
 
 def replay(
     events: Sequence[DomainEvent],
-    trainer: Trainer,
-    tamiyo: TamiyoPolicy,
-    karn: KarnPolicy,
+    trainer: Trainer | Trainers,
+    cast: Cast,
     *,
     start: Start | None = None,
     watch: Callable[[int], None] = lambda epoch: None,
@@ -150,19 +139,16 @@ def replay(
     last = events[-1].epoch
     told = [] if start is None else [event for event in events if event.epoch <= start.epoch]
     sink = ComparingSink(events, told)
-    session = Session(trainer, tamiyo, karn, sink, watch=lambda view: watch(view.state.epoch))
-    library = [event for event in events if event.epoch == 0 and event.TOPIC.startswith("blueprint-")]
+    course = Course(events, cast, trainer if callable(trainer) else lambda header: trainer)
     try:
-        if start is None:
-            session.plant(header_of(events), library)
-        else:
-            session.resume(rebuild(told), start.controllers)
-        while session.state.ending is None and session.state.epoch < last:
-            session.step()
+        session = course.session(sink, start, watch=lambda view: watch(view.state.epoch))
+        course.follow(session, last)
     except Diverged as diverged:
         return diverged.divergence
     except RecordingEnded as ended:
         return _ran_past(events, ended)
+    except PolicyFailed as failure:
+        return _not_borne(events, sink.told, failure)
     left = sink.epochs_to_come(session.state.epoch)
     if left:
         done = len(events) - len(left)
@@ -182,6 +168,21 @@ def _ran_past(events: Sequence[DomainEvent], ended: RecordingEnded) -> Divergenc
             "cause": "the engine asks the trainer for something else",
         }
     )
+
+
+def _not_borne(events: Sequence[DomainEvent], told: int, failure: PolicyFailed) -> Divergence:
+    """A policy cannot take its place: at the planting, at the place that is started from, or at a fork."""
+    divergence = compare(events[told : told + 1], [], told + 1, events[:told])
+    assert divergence is not None
+    return divergence.model_copy(update={"cause": str(failure)})
+
+
+def _cast(
+    policies: Callable[[RunHeader], tuple[TamiyoPolicy, KarnPolicy] | str], header: RunHeader
+) -> tuple[TamiyoPolicy, KarnPolicy]:
+    found = policies(header)
+    assert not isinstance(found, str), found
+    return found
 
 
 def verify(
@@ -204,10 +205,10 @@ def verify(
     divergence = same_state(events)
     if divergence is not None:
         return reached.model_copy(update={"divergence": divergence})
-    found = policies(header_of(events))
-    if isinstance(found, str):
-        return reached.model_copy(update={"rung": 2, "not_comparable": found})
-    divergence = replay(events, RecordedTrainer(events), *found)
+    missing = [found for header in headers_of(events) if isinstance(found := policies(header), str)]
+    if missing:
+        return reached.model_copy(update={"rung": 2, "not_comparable": missing[0]})
+    divergence = replay(events, RecordedTrainer(events), partial(_cast, policies))
     if divergence is not None:
         return reached.model_copy(update={"rung": 2, "divergence": divergence})
     if retrain is None:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, final
+from typing import Final, final
 
 from domain import library
 from domain import seed as seeds
 from domain.blueprint import blueprint_id
-from domain.commands import Decision, Germinate, RollBack, Wait
+from domain.commands import Command, Decision, Germinate, RollBack, Wait
+from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
     BlueprintProposed,
-    CheckpointSaved,
     CommandRefused,
     DecisionMade,
     DecisionVetoed,
@@ -30,36 +30,29 @@ from domain.events import (
     RollbackOrdered,
     RollbackSource,
     RunEnded,
-    RunEnding,
+    RunForked,
     RunStarted,
     SeedGerminated,
 )
-from domain.header import RunHeader
+from domain.header import Rule, RunHeader
 from domain.identifiers import Epoch, SeedId
-from domain.karn.policy import KarnObservation, KarnPolicy, KarnStep, Proposal
+from domain.karn.policy import KarnObservation, KarnPolicy, Proposal
 from domain.library import UnknownBlueprint
 from domain.lifecycle import Outcome, Stage
 from domain.run import RunState, UnknownSlot, evolve, restore_point, undone_by_rollback
 from domain.seed import Refusal
-from domain.tamiyo.policy import Observation, Step, TamiyoPolicy
+from domain.tamiyo.legal import legal_actions, with_choice
+from domain.tamiyo.policy import Observation, TamiyoPolicy
 from domain.tamiyo.ramping import ramp
 from domain.tamiyo.review import review
-from domain.values import Value
-from engine.memories import Memories, memories_from
+from engine.controllers import Controllers, PolicyFailed
+from engine.memories import Memories
 from engine.randomness import BoundaryRandomness
-from engine.trainers.trainer import Trained, Trainer
-from engine.wording import portable, short
+from engine.sink import Sink
+from engine.trainers.trainer import CannotObey, Trained, Trainer
 
 PANICS_MAX: Final = 3
 """Panics in a row after which the run ends DIVERGED."""
-
-
-class Sink(Protocol):
-    """Where sealed epochs go."""
-
-    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
-        """Record ``events`` and their seal in one transaction; return the seal."""
-        ...
 
 
 @final
@@ -70,10 +63,6 @@ class EpochView:
     state: RunState
     events: tuple[DomainEvent, ...]
     seal: EpochSealed
-
-
-class PolicyFailed(Exception):
-    """A policy raised, or returned something that is no decision."""
 
 
 @final
@@ -90,14 +79,15 @@ class Session:
         watch: Callable[[EpochView], None] = lambda view: None,
     ) -> None:
         self._trainer = trainer
-        self._tamiyo = tamiyo
-        self._karn = karn
+        self._controllers = Controllers(tamiyo, karn)
         self._sink = sink
         self._watch = watch
         self._open: list[DomainEvent] = []
-        self._saved: dict[str, Memories] = {}
         self._rollbacks_before = 0
-        self._memories = Memories(self._remembered(tamiyo.initial), self._remembered(karn.initial))
+        self.saved: Mapping[str, Memories] = {}
+        """What the policies remembered at each checkpoint that is kept, by its hash."""
+        self.memories = self._controllers.initial()
+        """What the policies remember."""
         self.state = RunState()
 
     def run(self, header: RunHeader, blueprints: Iterable[DomainEvent]) -> RunState:
@@ -117,18 +107,47 @@ class Session:
         self._record(self._trainer.score(Epoch(0), "planting"))
         self._seal(0)
 
-    def resume(self, state: RunState, controllers: Mapping[str, str]) -> None:
-        """Stand where ``state`` does, right after its newest checkpoint, instead of planting.
+    def resume(self, state: RunState, checkpoint: str, controllers: Mapping[str, str]) -> None:
+        """Stand where ``state`` does, at the boundary that ``checkpoint`` was saved at, instead of planting.
 
-        ``controllers`` holds the memory saved with each checkpoint that is still kept, as JSON, by content hash.
+        ``controllers`` holds the memory saved with it and with each checkpoint still kept, as JSON, by content hash.
         """
-        self._trainer.plant(state.started)
-        newest = state.checkpoints[-1]
-        assert newest.epoch == state.epoch, f"checkpoint of epoch {newest.epoch} cannot resume epoch {state.epoch}"
-        self._trainer.restore(newest.checkpoint, state)
-        self._saved = {digest: memories_from(text, self._tamiyo, self._karn) for digest, text in controllers.items()}
-        self._memories = self._saved[newest.checkpoint]
+        self._trainer.plant(state.planted or state.started)
+        if state.planted is not None:
+            self._trainer.amend(state.started)
+        self._trainer.restore(checkpoint, state)
+        self.saved = self._controllers.saved(controllers)
+        self.memories = self.saved[checkpoint]
         self.state = state
+
+    def fork(
+        self,
+        forked: RunForked,
+        tamiyo: TamiyoPolicy,
+        karn: KarnPolicy,
+        memories: Memories,
+        saved: Mapping[str, Memories],
+    ) -> None:
+        """Go on from this boundary under another header, with other policies that remember the past as it was.
+
+        ``saved`` is what they would have remembered at each checkpoint that is kept.
+        """
+        assert forked.epoch == self.state.epoch + 1, f"a fork of epoch {forked.epoch} after epoch {self.state.epoch}"
+        self._controllers = Controllers(tamiyo, karn)
+        self.memories, self.saved = memories, saved
+        self._trainer.amend(forked.header)
+        self._record(forked)
+
+    def snapshot(self) -> str:
+        """The content hash of a checkpoint of this boundary, which is saved but is no part of the run."""
+        return self._trainer.checkpoint(Epoch(self.state.epoch), self.memories.to_json()).checkpoint
+
+    def hand_over(self, trainer: Trainer) -> None:
+        """Train on with another trainer: one that needs nothing of the one before but what ``state`` says."""
+        trainer.plant(self.state.planted or self.state.started)
+        if self.state.planted is not None:
+            trainer.amend(self.state.started)
+        self._trainer = trainer
 
     def step(self) -> None:
         """One epoch, sealed."""
@@ -146,7 +165,15 @@ class Session:
         except PolicyFailed as failure:
             self._record(RunEnded(epoch=epoch, ending=RunEnding.POLICY_FAILED, reason=str(failure)))
         acts = tuple(self._open[acted_from:])
-        self._trainer.obey(epoch, acts, self.state)
+        try:
+            self._trainer.obey(epoch, acts, self.state)
+        except CannotObey as cannot:
+            if cannot.event is not None:
+                self._record(cannot.event)
+            if self.state.ending is None:
+                self._record(RunEnded(epoch=epoch, ending=RunEnding.LEFT_RECORDING, reason=str(cannot)))
+            self._seal(epoch)
+            return
         if trained.panic is None and self._wants_checkpoint(epoch, acts):
             self._checkpoint(epoch)
         if any(isinstance(event, SeedGerminated) for event in acts):
@@ -162,7 +189,7 @@ class Session:
 
     def _seal(self, epoch: int) -> None:
         events = tuple(self._open)
-        seal = self._sink.seal(epoch, events, self.state.digest(), self._memories.digest())
+        seal = self._sink.seal(epoch, events, self.state.digest(), self.memories.digest())
         self._open.clear()
         self._watch(EpochView(self.state, events, seal))
 
@@ -189,33 +216,32 @@ class Session:
         for name in self.state.active:
             if self.state.seed(name).faults:  # the rest has nothing to succumb to, and evidence is dear
                 self._apply(seeds.succumb(self.state.seed(name), self.state.boundary(name)))
-        step = self._step_tamiyo(epoch, trained)
+        seen = Observation(epoch=epoch, metrics=trained.metrics, reports=trained.reports, state=self.state)
+        step = self._controllers.decide(seen, self.memories.tamiyo, self._random(epoch))
+        before: list[Command] = []
         for number, decision in enumerate(step.decisions):
-            self._record(DecisionMade(epoch=epoch, number=number, decision=decision))
+            self._decided(number, decision, seen, before)
             self._carry_out(epoch, number, decision, trained)
+            before.append(decision.command)
         # A rollback has put back what Tamiyo remembered then; what it thinks now belongs to the past it left.
         if not self._rolled_back:
-            self._memories = Memories(step.memory, self._memories.karn)
+            self.memories = Memories(step.memory, self.memories.karn)
         self._apply(ramp(self.state))
 
-    def _step_tamiyo(self, epoch: Epoch, trained: Trained) -> Step[Any]:
-        seen = Observation(epoch=epoch, metrics=trained.metrics, reports=trained.reports, state=self.state)
-        random = BoundaryRandomness(self.state.started.run_key, epoch)
-        try:
-            step = self._tamiyo.step(seen, self._memories.tamiyo, random)
-            # Read here: a policy may hand over an iterator, which can be read only once and may raise.
-            decisions = tuple(step.decisions) if isinstance(step, Step) else ()
-        except (Exception, SystemExit) as error:
-            raise PolicyFailed(
-                f"{_name(self._tamiyo)} raised {type(error).__name__} at epoch {epoch}: {portable(error)}"
-            ) from error
-        if not isinstance(step, Step):
-            raise PolicyFailed(f"{_name(self._tamiyo)} returned {short(step)} at epoch {epoch}, not a Step")
-        _check_memory(self._tamiyo, step.memory, epoch)
-        for decision in decisions:
-            if not isinstance(decision, Decision):
-                raise PolicyFailed(f"{_name(self._tamiyo)} decided {short(decision)} at epoch {epoch}, not a Decision")
-        return Step(decisions, step.memory)
+    def _decided(self, number: int, decision: Decision, seen: Observation, before: Sequence[Command]) -> None:
+        """Record a decision with what could have been chosen instead; runs from before that rule without it."""
+        header = self.state.started
+        if Rule.LEGAL_ACTIONS_RECORDED not in header.rules:
+            bare = decision.model_copy(update={"legal": None, "odds": ()})
+            self._record(DecisionMade(epoch=seen.epoch, number=number, decision=bare))
+            return
+        if decision.legal is None and isinstance(decision.command, Germinate | Wait):
+            decision = with_choice(decision, legal_actions(seen.state, before))
+        made = DecisionMade(epoch=seen.epoch, number=number, decision=decision, policy=header.tamiyo.digest)
+        self._record(made)
+
+    def _random(self, epoch: Epoch) -> BoundaryRandomness:
+        return BoundaryRandomness(self.state.started.run_key, epoch)
 
     def _carry_out(self, epoch: Epoch, number: int, decision: Decision, trained: Trained) -> None:
         command = decision.command
@@ -244,21 +270,9 @@ class Session:
         """Karn's turn: what it proposes enters the library as speculative, or is refused with a reason."""
         filed = tuple(event.report for event in self._open if isinstance(event, FieldReportFiled))
         seen = KarnObservation(epoch=epoch, reports=filed, library=self.state.library)
-        random = BoundaryRandomness(self.state.started.run_key, epoch)
-        try:
-            step = self._karn.step(seen, self._memories.karn, random)
-            proposals = tuple(step.proposals) if isinstance(step, KarnStep) else ()
-        except (Exception, SystemExit) as error:
-            raise PolicyFailed(
-                f"{_name(self._karn)} raised {type(error).__name__} at epoch {epoch}: {portable(error)}"
-            ) from error
-        if not isinstance(step, KarnStep) or not all(isinstance(entry, Proposal) for entry in proposals):
-            raise PolicyFailed(
-                f"{_name(self._karn)} returned {short(step)} at epoch {epoch}, not a KarnStep of Proposals"
-            )
-        _check_memory(self._karn, step.memory, epoch)
-        self._memories = Memories(self._memories.tamiyo, step.memory)
-        for number, proposal in enumerate(proposals):
+        step = self._controllers.invent(seen, self.memories.karn, self._random(epoch))
+        self.memories = Memories(self.memories.tamiyo, step.memory)
+        for number, proposal in enumerate(step.proposals):
             self._consider(epoch, number, proposal)
 
     def _consider(self, epoch: Epoch, number: int, proposal: Proposal) -> None:
@@ -318,7 +332,7 @@ class Session:
         )
         for name in undone:
             self._apply(seeds.roll_back(self.state.seed(name), reason, self.state.boundary(name)))
-        self._memories = self._saved[target.checkpoint]
+        self.memories = self.saved[target.checkpoint]
 
     @property
     def _rolled_back(self) -> bool:
@@ -336,13 +350,11 @@ class Session:
         )
 
     def _checkpoint(self, epoch: Epoch) -> None:
-        saved = self._trainer.checkpoint(epoch, self._memories.to_json())
+        saved = self._trainer.checkpoint(epoch, self.memories.to_json())
         self._record(saved)
-        kept: Sequence[CheckpointSaved] = self.state.checkpoints
-        self._saved[saved.checkpoint] = self._memories
-        self._saved = {
-            entry.checkpoint: self._saved[entry.checkpoint] for entry in kept if entry.checkpoint in self._saved
-        }
+        known = {**self.saved, saved.checkpoint: self.memories}
+        kept = (entry.checkpoint for entry in self.state.checkpoints)
+        self.saved = {checkpoint: known[checkpoint] for checkpoint in kept if checkpoint in known}
 
     def _end_if_due(self, epoch: Epoch) -> None:
         if self.state.ending is None and self.state.consecutive_panics >= PANICS_MAX:
@@ -352,27 +364,3 @@ class Session:
             self._record(RunEnded(epoch=epoch, ending=RunEnding.COMPLETED, reason=f"{epoch} epochs were trained"))
         if self.state.ending is not None:
             self._record(self._trainer.score(epoch, "ending"))
-
-    def _remembered(self, initial: Callable[[], Any]) -> Value:
-        try:
-            memory = initial()
-        except (Exception, SystemExit) as error:
-            raise PolicyFailed(f"{initial.__qualname__} raised {type(error).__name__}: {portable(error)}") from error
-        if not isinstance(memory, Value):
-            raise PolicyFailed(f"{initial.__qualname__} returned {short(memory)}, not a Value")
-        return memory
-
-
-def _check_memory(policy: object, memory: object, epoch: Epoch) -> None:
-    """Raises PolicyFailed unless ``memory`` is a value that can be recorded."""
-    if not isinstance(memory, Value):
-        raise PolicyFailed(f"{_name(policy)} remembers {short(memory)} at epoch {epoch}, not a Value")
-    try:
-        memory.model_dump_json()
-    except ValueError as error:
-        wrong = f"what cannot be recorded at epoch {epoch}: {portable(error)}"
-        raise PolicyFailed(f"{_name(policy)} remembers {wrong}") from error
-
-
-def _name(policy: object) -> str:
-    return type(policy).__name__

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 from domain.catalogue import registrations
@@ -20,6 +16,8 @@ from domain.lifecycle import PROFILES, SIMPLIFIED
 from domain.safety import CHECK_PRESETS
 from domain.shapes import parameter_count
 from domain.tamiyo.policy import TamiyoPolicy
+from engine.trainers.data import TaskLoader
+from scenarios.policy_names import Kind, policy_named
 from scenarios.specification import BadInput, Scenario, unknown
 from scenarios.tasks.catalogue import TASKS
 
@@ -29,13 +27,21 @@ TAMIYO: Final = {
     "never_grow": "domain.tamiyo.never_grow:NeverGrow",
     "random_growth": "domain.tamiyo.random_growth:RandomGrowth",
     "always_grow": "domain.tamiyo.always_grow:AlwaysGrow",
+    "composed": "domain.tamiyo.composed:Composed",
+    "fixed_schedule": "domain.tamiyo.controls:FixedSchedule",
+    "random_time": "domain.tamiyo.controls:RandomTime",
+    "random_blueprint": "domain.tamiyo.controls:RandomBlueprint",
+    "without": "domain.tamiyo.without:Without",
 }
 KARN: Final = {"no_invention": "domain.karn.no_invention:NoInvention"}
 
+_TAMIYO: Final = Kind("Tamiyo policy", TAMIYO, ("profile", "initial", "step"), softens=True)
+_KARN: Final = Kind("Karn policy", KARN, ("initial", "step"))
+
 
 def tamiyo(name: str) -> tuple[TamiyoPolicy, PolicyReference]:
-    """The Tamiyo policy of a built-in name, ``module:Class`` or ``path/to/file.py:Class``. Raises BadInput."""
-    policy, reference = _policy("Tamiyo policy", name, TAMIYO, ("profile", "initial", "step"))
+    """The Tamiyo policy of a name, with parameters if it has any (``policy_names`` says how). Raises BadInput."""
+    policy, reference = policy_named(_TAMIYO, name)
     if policy.profile not in PROFILES:
         raise BadInput(f"policy {name}: " + unknown("lifecycle profile", str(policy.profile), tuple(PROFILES)))
     found: TamiyoPolicy = policy
@@ -43,8 +49,8 @@ def tamiyo(name: str) -> tuple[TamiyoPolicy, PolicyReference]:
 
 
 def karn(name: str) -> tuple[KarnPolicy, PolicyReference]:
-    """The Karn policy of a built-in name, ``module:Class`` or ``path/to/file.py:Class``. Raises BadInput."""
-    policy, reference = _policy("Karn policy", name, KARN, ("initial", "step"))
+    """The Karn policy of a name, with parameters if it has any. Raises BadInput."""
+    policy, reference = policy_named(_KARN, name)
     found: KarnPolicy = policy
     return found, reference
 
@@ -65,46 +71,6 @@ def changed_sources(header: RunHeader) -> tuple[str, ...]:
         if now.source_digest != recorded.source_digest:
             found.append(f"the source of policy {recorded.name} has changed since the recording")
     return tuple(found)
-
-
-def _policy(kind: str, name: str, built_in: dict[str, str], needed: tuple[str, ...]) -> tuple[Any, PolicyReference]:
-    place = built_in.get(name, name)
-    where, colon, wanted = place.rpartition(":")
-    if not colon:
-        raise BadInput(unknown(kind, name, tuple(built_in)) + "; or name a module:Class or a path/to/file.py:Class")
-    module = _module(kind, name, where)
-    found = getattr(module, wanted, None)
-    if not inspect.isclass(found):
-        raise BadInput(f"{kind} {name!r}: {where} has no class {wanted!r}")
-    try:
-        policy = found()
-    except (Exception, SystemExit) as error:
-        raise BadInput(f"{kind} {name!r} cannot be made: {type(error).__name__}: {error}") from error
-    missing = [part for part in needed if not hasattr(policy, part)]
-    if missing:
-        raise BadInput(f"{kind} {name!r} has no {missing[0]!r}; domain/tamiyo/policy.py says what a policy is")
-    source = Path(inspect.getfile(found)).read_bytes()
-    return policy, PolicyReference(name=name, source_digest=hashlib.sha256(source).hexdigest())
-
-
-def _module(kind: str, name: str, where: str) -> ModuleType:
-    try:
-        if not where.endswith(".py"):
-            return importlib.import_module(where)
-        path = Path(where)
-        if not path.is_file():
-            raise BadInput(f"{kind} {name!r}: there is no file {where!r}")
-        label = f"regrow_policy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-        # Not through the import system: its cache of bytecode would miss an edit within the same second.
-        module = ModuleType(label)
-        module.__file__ = str(path)
-        sys.modules[label] = module
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - a policy is code
-    except BadInput:
-        raise
-    except (Exception, SystemExit) as error:
-        raise BadInput(f"{kind} {name!r} does not import: {type(error).__name__}: {error}") from error
-    return module
 
 
 def header(
@@ -143,6 +109,11 @@ def header(
 def first_library() -> Sequence[DomainEvent]:
     """The events that fill the library of a new run."""
     return registrations(epoch=0)
+
+
+def loader(header: RunHeader) -> TaskLoader:
+    """What loads the data of a task, as the live trainer takes it."""
+    return TASKS[header.task.name].load
 
 
 def data(header: RunHeader) -> Any:

@@ -23,7 +23,8 @@ from domain.identifiers import SeedId
 from domain.run import RunState
 from engine.replay import RUNGS, Verification
 from engine.session import EpochView
-from scenarios.lab import Moment, RunResult
+from scenarios.lab import Moment
+from scenarios.results import RunResult
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple, final
 
-from scenarios.lab import Lab, RunResult
+from scenarios.lab import Lab
+from scenarios.results import RunResult
 
 FOLDER: Final = Path(__file__).parent.parent / "replays" / "golden"
 

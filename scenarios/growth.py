@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from scenarios import specification
-from scenarios.lab import Lab, RunResult
-from scenarios.specification import FOLDER, Scenario
-from scenarios.tasks.catalogue import TASKS
+from scenarios.controls import widened
+from scenarios.lab import Lab
+from scenarios.results import RunResult
+from scenarios.specification import FOLDER
 
 BEGIN: Final = "<!-- growth table: begin -->"
 END: Final = "<!-- growth table: end -->"
@@ -54,23 +55,6 @@ def paired_interval(differences: Sequence[float]) -> Interval:
     mean = statistics.fmean(differences)
     half = float(stats.t.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences) / len(differences) ** 0.5
     return Interval(mean, mean - half, mean + half)
-
-
-def widened(scenario: Scenario, parameters: int) -> Scenario:
-    """The scenario with its hidden layers widened in proportion until the host has about ``parameters``."""
-    task = TASKS[scenario.task.name]
-
-    def count(hidden: Sequence[int]) -> int:
-        widths = [task.features, *hidden, task.classes]
-        return sum(widths[i] * widths[i + 1] + widths[i + 1] for i in range(len(widths) - 1))
-
-    factor = 1
-    while count([width * factor for width in scenario.host.hidden]) < parameters:
-        factor += 1
-    first = [width * factor for width in scenario.host.hidden]
-    candidates = [[width - less for width in first] for less in range(min(scenario.host.hidden))]
-    best = min(candidates, key=lambda hidden: abs(count(hidden) - parameters))
-    return scenario.model_copy(update={"host": scenario.host.model_copy(update={"hidden": tuple(best)})})
 
 
 def measure(job: tuple[str, int, str]) -> Arms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from domain.events import (
     GraftingChanged,
     RollbackOrdered,
     RunEnded,
-    RunEnding,
+    RunForked,
     RunStarted,
     SeedFaulted,
     SeedGerminated,
@@ -33,14 +33,17 @@ from domain.identifiers import SeedId
 from domain.karn.policy import KarnPolicy
 from domain.run import RunState, UnknownSlot, rebuild
 from domain.tamiyo.policy import TamiyoPolicy
-from domain.values import Value
+from engine.controllers import PolicyFailed
+from engine.courses import headers_of
 from engine.journal.archive import export_run, import_run
 from engine.journal.journal import Journal
 from engine.journal.seals import Head
 from engine.recording import JournalSink
-from engine.replay import Verification, header_of, verify
-from engine.session import EpochView, PolicyFailed, Session
-from scenarios import composition, specification
+from engine.replay import Verification, verify
+from engine.session import EpochView, Session
+from scenarios import composition, continuing, specification
+from scenarios.figures import CPU_SECONDS
+from scenarios.results import RunMetrics, RunResult, result_of
 from scenarios.retraining import retrain_elsewhere
 from scenarios.specification import BadInput, Scenario
 
@@ -48,41 +51,9 @@ DEFAULT_JOURNAL: Final = "sqlite:///.regrow/journal.db"
 
 STARTED_AT: Final = "started_at"
 """The note of a run that was recorded here, as against imported."""
-
-
-@final
-class RunMetrics(Value):
-    """How good a run's network was, on data that no policy saw."""
-
-    test_accuracy: float | None = None
-    """At the end, [0, 1]; None while the run has no ending."""
-    test_accuracy_before_growth: float | None = None
-    """At the first germination; None if nothing germinated."""
-    validation_accuracy: float | None = None
-    """Last epoch, [0, 1]."""
-    parameters: int = 0
-    outcomes: Mapping[str, int] = {}
-    """Concluded adaptations by outcome."""
-
-
-@final
-class RunResult(Value):
-    """A run in a line."""
-
-    run: str
-    scenario: str
-    tamiyo: str
-    key: int
-    digest: str
-    ending: str
-    """COMPLETED, DIVERGED, POLICY_FAILED, or OPEN for a run that stopped without an ending."""
-    epochs: int
-    metrics: RunMetrics
-
-    @property
-    def ended_well(self) -> bool:
-        """Whether every epoch was trained."""
-        return self.ending == RunEnding.COMPLETED.value
+PARENT: Final = "parent"
+AT_EPOCH: Final = "at_epoch"
+"""The notes of a fork: whose past it shares, and up to the end of which epoch."""
 
 
 @final
@@ -135,10 +106,7 @@ class Lab:
             scenario, key, tamiyo, karn, fingerprint(scenario.training.threads)
         )
         trainer_data = composition.data(header)
-        label = hashlib.sha256(header.model_dump_json().encode()).hexdigest()[:6]
-        run_id = self.journal.new_run_id(f"{scenario.name}-{_plain(header.tamiyo.name)}-{key}-{label}")
-        self.journal.note(run_id, "host", socket.gethostname())
-        self.journal.note(run_id, STARTED_AT, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        run_id = self._new_run(run_name(header))
         trainer = LiveTrainer(trainer_data, self.journal.blobs(run_id))
         try:
             session = Session(trainer, tamiyo_policy, karn_policy, JournalSink(self.journal, run_id), watch=watch)
@@ -146,12 +114,62 @@ class Lab:
             raise BadInput(str(failure)) from failure
         began = time.process_time()
         session.run(header, composition.first_library())
-        self.journal.note(run_id, "cpu_seconds", f"{time.process_time() - began:.3f}")
+        self.journal.note(run_id, CPU_SECONDS, f"{time.process_time() - began:.3f}")
         return self.result(run_id)
+
+    def resume(self, run_id: str, *, watch: Callable[[EpochView], None] = lambda view: None) -> RunResult:
+        """Go on with a run that stopped without an ending, from its newest checkpoint, and record it to its end.
+
+        Epochs between the checkpoint and the last recorded one are trained again and compared. Raises RunMissing,
+        BadInput for a run that ended, whose policies changed or that cannot be trained here, Diverged where training
+        gives something else, EpochConflict where another process records it.
+        """
+        continuing.resume(self.journal, run_id, self.head(run_id), watch)
+        return self.result(run_id)
+
+    def fork(
+        self,
+        run_id: str,
+        at: int,
+        *,
+        tamiyo: str | None = None,
+        karn: str | None = None,
+        trainer: str | None = None,
+        key: int | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        watch: Callable[[EpochView], None] = lambda view: None,
+    ) -> RunResult:
+        """A new run with the past of ``run_id`` up to the end of epoch ``at``, and what is given from there on.
+
+        Another ``key`` draws new randomness from there on; the data stay. With nothing given it is the same run again.
+        Raises RunMissing, BadInput, Diverged where training again on the way gives something else than recorded.
+        """
+        head = self.head_at(run_id, at)
+        plan = continuing.planned(
+            self.journal, run_id, head, tamiyo=tamiyo, karn=karn, trainer=trainer, key=key, overrides=overrides
+        )
+        child = self._new_run(run_name(plan.header, at))
+        self.journal.note(child, PARENT, run_id)
+        self.journal.note(child, AT_EPOCH, str(at))
+        began = time.process_time()
+        continuing.fork(self.journal, plan, child, watch)
+        self.journal.note(child, CPU_SECONDS, f"{time.process_time() - began:.3f}")
+        return self.result(child)
+
+    def _new_run(self, base: str) -> str:
+        """Take the name of a run to be, and note where and when it began."""
+        run_id = self.journal.new_run_id(base)
+        self.journal.note(run_id, "host", socket.gethostname())
+        self.journal.note(run_id, STARTED_AT, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        return run_id
 
     def result(self, run_id: str) -> RunResult:
         """A recorded run in a line. Raises RunMissing."""
-        return _result(run_id, self.head(run_id).digest, self.journal.events(run_id))
+        found = result_of(run_id, self.head(run_id).digest, self.journal.events(run_id))
+        notes = self.journal.notes(run_id)
+        if PARENT in notes:  # a fork on the same course says so nowhere else
+            found = found.model_copy(update={"parent": notes[PARENT], "at_epoch": int(notes[AT_EPOCH])})
+        return found
 
     def results(self) -> list[RunResult]:
         """Every recorded run, oldest first, from the last epoch of each alone: accuracies of open runs are left out."""
@@ -160,17 +178,22 @@ class Lab:
             started = summary.first
             assert isinstance(started, RunStarted), f"{summary.run_id} does not open with its header"
             ended = summary.latest.get(RunEnded)
+            notes = self.journal.notes(summary.run_id)
+            forked = self.journal.last(summary.run_id, RunForked) if PARENT in notes else None
+            header = forked[1].header if forked else started.header
             scored = summary.latest.get(TestScored)
             found.append(
                 RunResult(
                     run=summary.run_id,
-                    scenario=started.header.scenario,
-                    tamiyo=started.header.tamiyo.name,
-                    key=started.header.run_key,
+                    scenario=header.scenario,
+                    tamiyo=header.tamiyo.name,
+                    key=header.run_key,
                     digest=summary.head.digest,
                     ending=ended.ending.value if isinstance(ended, RunEnded) else "OPEN",
                     epochs=summary.head.epoch,
                     metrics=RunMetrics(test_accuracy=scored.accuracy if isinstance(scored, TestScored) else None),
+                    parent=notes.get(PARENT),
+                    at_epoch=int(notes[AT_EPOCH]) if PARENT in notes else None,
                 )
             )
         return found
@@ -180,15 +203,20 @@ class Lab:
         # Where nothing is sealed, verifying says that there is no such run, or what is wrong with it.
         return self.journal.head(run_id) or self.journal.verify(run_id)[-1]
 
+    def head_at(self, run_id: str, at: int | None) -> Head:
+        """Where the run stood at the end of epoch ``at``, by default its last. Raises RunMissing, BadInput."""
+        last = self.head(run_id)
+        if at is None or at == last.epoch:
+            return last
+        if not 0 <= at <= last.epoch:
+            raise BadInput(f"--at {at}: run {run_id} has epochs 0 to {last.epoch}")
+        return next(head for head in self.journal.heads(run_id) if head.epoch == at)
+
     def show(self, run_id: str, at: int | None = None) -> Moment:
         """Rebuild a run at the end of epoch ``at``, by default its last. Raises RunMissing, BadInput, JournalDamaged."""
-        last = self.head(run_id)
-        epoch = last.epoch if at is None else at
-        if not 0 <= epoch <= last.epoch:
-            raise BadInput(f"--at {epoch}: run {run_id} has epochs 0 to {last.epoch}")
-        head = next(head for head in self.journal.heads(run_id) if head.epoch == epoch)
+        head = self.head_at(run_id, at)
         state = rebuild(self.journal.events(run_id, upto=head.position))
-        return Moment(run=run_id, epoch=epoch, digest=head.digest, state=state)
+        return Moment(run=run_id, epoch=head.epoch, digest=head.digest, state=state)
 
     def events(
         self, run_id: str, *, topic: str | None = None, first: int | None = None, last: int | None = None
@@ -228,14 +256,16 @@ class Lab:
         again = partial(retrain_elsewhere, self.journal.blobs(run_id), first_epoch) if retrain else None
         reached = verify(self.journal, run_id, _policies_here, again)
         self.check_checkpoints(run_id)
-        started = self.journal.events(run_id, upto=1)
-        return reached.model_copy(update={"remarks": composition.changed_sources(header_of(started))})
+        headers = headers_of(self.journal.events(run_id))
+        remarks = dict.fromkeys(remark for header in headers for remark in composition.changed_sources(header))
+        return reached.model_copy(update={"remarks": tuple(remarks)})
 
     def check_checkpoints(self, run_id: str) -> None:
         """Read every checkpoint that the run keeps. An imported run brings none. Raises BlobMissing, BlobDamaged."""
         self.head(run_id)
-        if STARTED_AT in self.journal.notes(run_id):
-            for saved in rebuild(self.journal.events(run_id)).checkpoints:
+        state = rebuild(self.journal.events(run_id))
+        if STARTED_AT in self.journal.notes(run_id) and state.started.trainer == "live":
+            for saved in state.checkpoints:
                 self.journal.blobs(run_id).get(saved.checkpoint)
 
     def export(self, run_id: str, path: Path) -> None:
@@ -244,7 +274,12 @@ class Lab:
 
     def import_(self, path: Path) -> str:
         """Verify an exported run and record it; returns its id. Raises JournalDamaged for anything altered."""
-        return import_run(path, self.journal)
+        run_id = import_run(path, self.journal)
+        forked = self.journal.last(run_id, RunForked)
+        if forked is not None:
+            self.journal.note(run_id, PARENT, forked[1].parent)
+            self.journal.note(run_id, AT_EPOCH, str(forked[1].epoch - 1))
+        return run_id
 
 
 def _policies_here(header: RunHeader) -> tuple[TamiyoPolicy, KarnPolicy] | str:
@@ -272,31 +307,11 @@ def concerns(event: DomainEvent, seed: SeedId) -> bool:
             return False
 
 
-def _result(run_id: str, digest: str, events: Sequence[DomainEvent]) -> RunResult:
-    state = rebuild(events)
-    scores = [event for event in events if isinstance(event, TestScored)]
-    at_the_end = [score.accuracy for score in scores if score.occasion == "ending"]
-    at_germination = [score.accuracy for score in scores if score.occasion == "germination"]
-    outcomes: dict[str, int] = {}
-    for event in events:
-        if isinstance(event, AdaptationConcluded):
-            outcomes[event.outcome.value] = outcomes.get(event.outcome.value, 0) + 1
-    return RunResult(
-        run=run_id,
-        scenario=state.started.scenario,
-        tamiyo=state.started.tamiyo.name,
-        key=state.started.run_key,
-        digest=digest,
-        ending=state.ending.value if state.ending else "OPEN",
-        epochs=state.epoch,
-        metrics=RunMetrics(
-            test_accuracy=at_the_end[-1] if at_the_end else None,
-            test_accuracy_before_growth=at_germination[0] if at_germination else None,
-            validation_accuracy=state.recent[-1].validation_accuracy if state.recent else None,
-            parameters=state.parameters,
-            outcomes=outcomes,
-        ),
-    )
+def run_name(header: RunHeader, at: int | None = None) -> str:
+    """What a run under ``header`` is called, as a fork after epoch ``at`` if it is one; namesakes get a number."""
+    label = hashlib.sha256(header.model_dump_json().encode()).hexdigest()[:6]
+    fork = "" if at is None else f"-at-{at}"
+    return f"{header.scenario}-{_plain(header.tamiyo.name)}-{header.run_key}{fork}-{label}"
 
 
 def _plain(name: str) -> str:

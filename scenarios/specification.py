@@ -66,9 +66,14 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Scenario:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name} is not TOML: {error}") from error
     document.setdefault("name", path.stem)
+    return read(document, path.name, overrides)
+
+
+def read(document: dict[str, Any], source: str, overrides: Mapping[str, Any] | None = None) -> Scenario:
+    """The scenario in ``document``, with ``a.b=c`` overrides; ``source`` is for the message. Raises BadInput."""
     for dotted, value in (overrides or {}).items():
         _override(document, dotted, value)
-    return _check(_with_presets(document, path.name), path.name)
+    return _check(_with_presets(document, source), source)
 
 
 def unknown(kind: str, name: str, known: tuple[str, ...]) -> str:

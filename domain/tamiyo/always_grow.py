@@ -13,6 +13,7 @@ from domain.identifiers import BlueprintId, SeedId
 from domain.run import RunState
 from domain.tamiyo.blueprint_strategies import reads_of
 from domain.tamiyo.housekeeping import housekeeping
+from domain.tamiyo.legal import fitting
 from domain.tamiyo.plateau import places_free
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
 
@@ -31,19 +32,25 @@ class AlwaysGrow:
     def step(self, observation: Observation, memory: NoMemory, random: Randomness) -> Step[NoMemory]:
         """Housekeeping, then a germination for every free place."""
         del random
-        state = observation.state
-        places = places_free(state)
-        carried = (seed.adaptation for seed in state.seeds.values() if seed.adaptation)
-        uses = Counter(adaptation.blueprint_id for adaptation in carried if adaptation.outcome is None)
-        grown: list[Decision] = []
-        for seed in state.germinable_seeds() if places else ():
-            if len(grown) == places:
-                break
-            record = least_used(seed, state, uses)
-            if record is not None:
-                grown.append(_germinate(seed, record, state, places))
-                uses[record.blueprint_id] += 1
-        return Step((*housekeeping(observation), *grown), memory)
+        places = places_free(observation.state)
+        return Step((*housekeeping(observation), *germinations_in_turn(observation.state, places)), memory)
+
+
+def germinations_in_turn(state: RunState, count: int) -> tuple[Decision, ...]:
+    """At most ``count`` germinations while places are free: seeds in order, each with the blueprint that was used least."""
+    places = places_free(state)
+    count = min(count, places)
+    carried = (seed.adaptation for seed in state.seeds.values() if seed.adaptation)
+    uses = Counter(adaptation.blueprint_id for adaptation in carried if adaptation.outcome is None)
+    grown: list[Decision] = []
+    for seed in state.germinable_seeds() if count else ():
+        if len(grown) == count:
+            break
+        record = least_used(seed, state, uses)
+        if record is not None:
+            grown.append(_germinate(seed, record, state, places))
+            uses[record.blueprint_id] += 1
+    return tuple(grown)
 
 
 def least_used(seed: SeedId, state: RunState, uses: Mapping[BlueprintId, int]) -> BlueprintRecord | None:
@@ -51,14 +58,8 @@ def least_used(seed: SeedId, state: RunState, uses: Mapping[BlueprintId, int]) -
 
     ``uses`` are those that no field report tells of yet.
     """
-    config = state.started.tamiyo_config
-    fitting = (
-        record
-        for record in state.library.offered()
-        if state.problem(seed, record.blueprint_id, reads_of(record, config)) is None
-    )
     return min(
-        fitting,
+        fitting(seed, state),
         key=lambda record: (record.statistics.uses + uses.get(record.blueprint_id, 0), record.number),
         default=None,
     )

@@ -19,6 +19,7 @@ from domain.run import RunState
 from domain.safety import check_hardware
 from domain.shapes import parameter_count
 from domain.tamiyo.config import SELECTABLE, BlueprintSelectionStrategy, RiskLevel, TamiyoConfig
+from domain.tamiyo.growth import Blueprints, Option, Options, Site
 from domain.tamiyo.memory import PENALTY_BARRED, TamiyoMemory
 from domain.tamiyo.review import deployment
 
@@ -35,6 +36,8 @@ class BlueprintChoice:
     reads: Reads
     score: float
     considered: tuple[Considered, ...]
+    ranked: tuple[tuple[BlueprintRecord, float], ...]
+    """Every blueprint that may be put there with its score, best first."""
 
 
 def reads_of(record: BlueprintRecord, config: TamiyoConfig) -> Reads:
@@ -135,10 +138,11 @@ _SCORES: Final[dict[BlueprintSelectionStrategy, Callable[[Terms], float]]] = {
 assert set(_SCORES) == set(SELECTABLE), "config promises strategies that are not here"
 
 
-def choose_blueprint(seed: SeedId, state: RunState, memory: TamiyoMemory) -> BlueprintChoice:
+def choose_blueprint(seed: SeedId, state: RunState, memory: TamiyoMemory, only: str | None = None) -> BlueprintChoice:
     """The best blueprint for the slot under the configured strategy; equal scores go to the lower number.
 
     RISK takes only blueprints of level HIGH. A blueprint that failed in this slot is scored down by its penalty.
+    ``only`` is the name of the only one that may be chosen, None for any.
     """
     config = state.started.tamiyo_config
     strategy = config.blueprint_selection_strategy
@@ -148,6 +152,8 @@ def choose_blueprint(seed: SeedId, state: RunState, memory: TamiyoMemory) -> Blu
         reason = objection(record, seed, state, memory)
         if reason is None and strategy is _Strategy.RISK and record.level is not ConfidenceLevel.HIGH:
             reason = f"level {record.level.value}, and strategy RISK takes only HIGH"
+        if reason is None and only not in {None, record.name}:
+            reason = f"only {only} is to be grown"
         if reason is None:
             kept.append(record)
         else:
@@ -165,4 +171,21 @@ def choose_blueprint(seed: SeedId, state: RunState, memory: TamiyoMemory) -> Blu
         reads=reads_of(best, config) if best else Reads.BOTH,
         score=scores[best.blueprint_id] if best else -math.inf,
         considered=(*considered, *dropped),
+        ranked=tuple((record, scores[record.blueprint_id]) for record in kept),
     )
+
+
+def strategist(only: str | None = None) -> Blueprints:
+    """The design's way to choose a blueprint; ``only`` as for ``choose_blueprint``."""
+
+    def by_strategy(site: Site, state: RunState, memory: TamiyoMemory) -> Options:
+        config = state.started.tamiyo_config
+        choice = choose_blueprint(site.seed, state, memory, only)
+        strategy = config.blueprint_selection_strategy.value
+        ranked = tuple(
+            Option(record, reads_of(record, config), score, f"; {record.name} scores {score:.3f} for {strategy}")
+            for record, score in choice.ranked
+        )
+        return Options(ranked, choice.considered)
+
+    return by_strategy

@@ -16,6 +16,8 @@ from domain.commands import GraftingStrategy
 from domain.events import EpochMetrics
 from domain.health import LayerHealthReport
 from domain.tamiyo.config import TamiyoConfig
+from domain.tamiyo.growth import Site
+from domain.tamiyo.policy import Observation
 
 EPOCHS_JUDGED: Final = 5
 EPOCHS_NEEDED: Final = 3
@@ -27,6 +29,19 @@ FALLING: Final = -0.02
 """Mean relative change of validation loss from which it counts as falling."""
 EXPLODING_GRADIENT: Final = 10.0
 """Gradient norm from which the assessed implementation calls a layer problematic."""
+
+
+def as_the_network_asks(record: BlueprintRecord, site: Site, observation: Observation) -> tuple[GraftingStrategy, str]:
+    """The design's way to choose: by the condition of the network and of the site's layer."""
+    layer = next((report for report in observation.reports if report.layer == site.seed.layer), None)
+    state = observation.state
+    strategy, why = choose_grafting(record, state.recent, layer, state.started.tamiyo_config)
+    return strategy, f"; {strategy.value}, {why}"
+
+
+def by_fixed_ramp(record: BlueprintRecord, site: Site, observation: Observation) -> tuple[GraftingStrategy, str]:
+    """The implementation's way: a fixed ramp, always, and no word about it."""
+    return GraftingStrategy.FIXED_RAMP, ""
 
 
 def choose_grafting(

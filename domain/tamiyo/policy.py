@@ -8,7 +8,7 @@ To add a policy: a final class in a file of its own here, a line in ``scenarios/
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, final
+from typing import Any, Generic, Protocol, TypeVar, final, runtime_checkable
 
 import numpy as np
 
@@ -48,6 +48,15 @@ class Step(Generic[Memory]):
     memory: Memory
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A decision that a policy weighed, and how it scored."""
+
+    decision: Decision
+    score: float
+
+
 class Randomness(Protocol):
     """Named random streams of one boundary. The same name gives the same numbers, whoever else draws."""
 
@@ -74,4 +83,22 @@ class TamiyoPolicy(Protocol):
 
     def step(self, observation: Observation, memory: Any, random: Randomness) -> Step[Any]:
         """Decide at the end of an epoch."""
+        ...
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """What a policy may offer beside its step, so that another can choose in its place. Pure, as the step is."""
+
+    def alternatives(self, observation: Observation, memory: Any) -> tuple[Alternative, ...]:
+        """What it weighs for its first growth decision, the one it takes first. Empty where it takes none."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """What a policy may offer whose memory depends on what it ordered, so that it can be told of another order. Pure."""
+
+    def remembering(self, observation: Observation, memory: Any, *, germinated: bool) -> Any:
+        """What it remembers after a boundary at which something was germinated or not, ``memory`` being that from before."""
         ...

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from domain.blueprint_record import BlueprintRecord
-from domain.commands import Decision, Germinate, Wait
+from domain.commands import Decision, Germinate, GraftingStrategy, LegalActions, Odds, Wait
 from domain.identifiers import SeedId
 from domain.run import RunState
 from domain.tamiyo.blueprint_strategies import reads_of
 from domain.tamiyo.housekeeping import housekeeping
-from domain.tamiyo.plateau import places_free
+from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
 
 STREAM: Final = "tamiyo/random-growth"
@@ -22,7 +22,8 @@ STREAM: Final = "tamiyo/random-growth"
 class RandomGrowth:
     """Germinates with ``probability`` an epoch, any pair of a free seed and a blueprint that fits it alike.
 
-    It draws only where there is a choice: a place is free, and so is a seed that something fits.
+    It draws only where there is a choice: a place is free, and so is a seed that something fits. It blends in by the
+    configured default, so its odds name no other grafting strategy.
     """
 
     probability: float = 0.05
@@ -46,16 +47,19 @@ class RandomGrowth:
         return Step(decisions, memory)
 
     def _draw(self, pairs: list[tuple[SeedId, BlueprintRecord]], state: RunState, random: Randomness) -> Decision:
-        generator = random.generator(STREAM)
+        generator, legal = random.generator(STREAM), legal_actions(state)
+        config = state.started.tamiyo_config
+        odds = self._odds(legal, config.default_grafting_strategy, len(pairs))
         if generator.random() >= self.probability:
             return Decision(
                 command=Wait(),
                 reason=f"drew to wait, probability {1 - self.probability:g}, with {len(pairs)} choices",
                 propensity=1 - self.probability,
                 draws=(random.drawn(STREAM, 1),),
+                legal=legal,
+                odds=odds,
             )
         seed, record = pairs[int(generator.integers(len(pairs)))]
-        config = state.started.tamiyo_config
         return Decision(
             command=Germinate(
                 seed=seed,
@@ -67,23 +71,28 @@ class RandomGrowth:
             urgency=1.0,
             propensity=self.probability / len(pairs),
             draws=(random.drawn(STREAM, 2),),
+            legal=legal,
+            odds=odds,
         )
+
+    def _odds(self, legal: LegalActions, grafting: GraftingStrategy, pairs: int) -> Odds:
+        """To wait, and every pair alike. Rounding leaves their sum within 1e-15 of 1, however many there are."""
+        odds = [(0, 1 - self.probability)]
+        first = 1
+        for plot in legal.plots:
+            kinds = len(plot.graftings)
+            start = first + plot.graftings.index(grafting)
+            odds += [(number, self.probability / pairs) for number in range(start, first + len(plot), kinds)]
+            first += len(plot)
+        return tuple(odds)
 
 
 def germinable_pairs(state: RunState) -> list[tuple[SeedId, BlueprintRecord]]:
     """Every free seed with every offered blueprint that fits it, by seed, then number; empty while no place is free."""
-    if not places_free(state):
-        return []
-    config = state.started.tamiyo_config
-    fitting: dict[tuple[int, int], list[BlueprintRecord]] = {}
-    pairs = []
-    for seed in state.germinable_seeds():
-        slot = (seed.layer, state.layer(seed.layer).chunk_width(seed.index))  # slots alike take the same blueprints
-        if slot not in fitting:
-            fitting[slot] = [
-                record
-                for record in state.library.offered()
-                if state.problem(seed, record.blueprint_id, reads_of(record, config)) is None
-            ]
-        pairs += [(seed, record) for record in fitting[slot]]
-    return pairs
+    records = state.library.records
+    return [
+        (seed, records[plant.blueprint_id])
+        for plot in legal_actions(state).plots
+        for seed in plot.seeds
+        for plant in plot.plants
+    ]

@@ -1,4 +1,7 @@
-"""Files under their own SHA-256: large reports and checkpoints, one folder a run beside the journal file."""
+"""Bytes under their own SHA-256: large reports and checkpoints of a run.
+
+A journal file has one folder a run beside it, which is here; a journal on a server keeps them in a table of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,58 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from engine.journal.errors import BlobDamaged, BlobMissing, StorageFailed
 from engine.journal.names import checked
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class RunBlobs(Protocol):
+    """The blobs of one run, wherever they lie."""
+
+    def put(self, content: bytes) -> str:
+        """Keep ``content`` and return its SHA-256. The same content twice is kept once. Raises StorageFailed."""
+        ...
+
+    def get(self, digest: str) -> bytes:
+        """The content filed under ``digest``. Raises BlobMissing, or BlobDamaged if its hash is another."""
+        ...
+
+    def release(self, digest: str) -> None:
+        """Drop the blob ``digest``; one that is not there is dropped already."""
+        ...
+
+
+class BlobPlace(Protocol):
+    """All runs' blobs, wherever they lie."""
+
+    def for_run(self, run_id: str) -> RunBlobs:
+        """The blobs of run ``run_id``. Raises RunNameRefused."""
+        ...
+
+    def drop(self, run_id: str) -> None:
+        """Drop every blob of run ``run_id``."""
+        ...
+
+
+def named(digest: str) -> str:
+    """``digest`` itself. Raises BlobMissing for what is no SHA-256."""
+    if not _DIGEST.fullmatch(digest):
+        raise BlobMissing(f"{digest!r} names no blob: a blob is named by 64 lower-case hexadecimal digits")
+    return digest
+
+
+def unharmed(digest: str, content: bytes) -> bytes:
+    """``content`` itself. Raises BlobDamaged unless ``digest`` is its SHA-256."""
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise BlobDamaged(f"blob {digest} is damaged: its content has SHA-256 {found}; restore it from a copy")
+    return content
 
 
 def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
@@ -50,17 +97,15 @@ def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
 
 
 @final
-class RunBlobs:
-    """The blobs of one run."""
+class FolderBlobs:
+    """The blobs of one run, one file each."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, digest: str) -> Path:
         """Where the blob ``digest`` lies or would lie. Raises BlobMissing for what is no SHA-256."""
-        if not _DIGEST.fullmatch(digest):
-            raise BlobMissing(f"{digest!r} names no blob: a blob is named by 64 lower-case hexadecimal digits")
-        return self.folder / digest
+        return self.folder / named(digest)
 
     def put(self, content: bytes) -> str:
         """Keep ``content`` and return its SHA-256. The same content twice is kept once. Raises StorageFailed."""
@@ -79,10 +124,7 @@ class RunBlobs:
             raise BlobMissing(f"blob {digest} is missing from {self.folder}; restore it from a copy") from None
         except OSError as error:
             raise StorageFailed(f"cannot read {path}: {error.strerror}") from error
-        found = hashlib.sha256(content).hexdigest()
-        if found != digest:
-            raise BlobDamaged(f"blob {digest} is damaged: its content has SHA-256 {found}; restore it from a copy")
-        return content
+        return unharmed(digest, content)
 
     def release(self, digest: str) -> None:
         """Drop the blob ``digest``; one that is not there is dropped already."""
@@ -91,14 +133,18 @@ class RunBlobs:
 
 @final
 class BlobStore:
-    """All runs' blobs, under ``root``."""
+    """All runs' blobs as files, under ``root``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def for_run(self, run_id: str) -> RunBlobs:
+    def for_run(self, run_id: str) -> FolderBlobs:
         """The blobs of run ``run_id``; the folder appears with the first blob. Raises RunNameRefused."""
-        return RunBlobs(self.root / checked(run_id))
+        return FolderBlobs(self.root / checked(run_id))
+
+    def drop(self, run_id: str) -> None:
+        """Drop every blob of run ``run_id``, and its folder."""
+        shutil.rmtree(self.root / checked(run_id), ignore_errors=True)
 
 
 def blobs_beside(file: Path) -> BlobStore:

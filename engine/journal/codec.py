@@ -172,6 +172,14 @@ class Codec:
         """The same rows with bodies over 1 MB in ``blobs``."""
         return [self._checked_in(row, blobs) if len(row.state) > CLAIM_BYTES_MIN else row for row in rows]
 
+    def moved(self, rows: Iterable[Row], source: RunBlobs, target: RunBlobs) -> list[Row]:
+        """The same rows, their claims kept in ``target`` as well. Raises BlobMissing, BlobDamaged."""
+        rows = list(rows)
+        for row in rows:
+            if Claim.marks(row.state):
+                target.put(source.get(Claim.parse(row.state).blob))
+        return rows
+
     def _checked_in(self, row: Row, blobs: RunBlobs) -> Row:
         state = check_in(self.decode(row.topic, row.state), row.state, blobs)
         return Row(row.position, row.topic, state, check_of(row.topic, state))

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, final
+from typing import Final, final
 
 from eventsourcing.persistence import InterfaceError, OperationalError
 from eventsourcing.sqlite import (
@@ -22,6 +22,7 @@ from eventsourcing.sqlite import (
     SQLiteTransaction,
 )
 
+from engine.journal.addresses import Synchronous
 from engine.journal.errors import JournalTooNew, NotAJournal
 
 APPLICATION_ID: Final = 0x7265_6772
@@ -61,8 +62,6 @@ _SCHEMA: Final = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT}",
 )
-
-Synchronous = Literal["normal", "full"]
 
 
 def prepare(path: Path) -> None:

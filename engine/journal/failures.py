@@ -17,6 +17,12 @@ _PRIMARY: Final = 0xFF
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT})
 
+_SERVER_BUSY: Final = frozenset({"55P03", "40P01", "40001", "57014", "53300"})
+"""A lock not given in time, a deadlock, a serialisation failure, a statement cancelled, too many connections."""
+
+_SERVER_DAMAGED: Final = frozenset({"XX001", "XX002"})
+"""Data corrupted, index corrupted."""
+
 
 @contextmanager
 def translated(name: str) -> Generator[None, None, None]:
@@ -33,8 +39,10 @@ def translated(name: str) -> Generator[None, None, None]:
 
 def _ours(name: str, error: Exception) -> JournalError:
     cause: BaseException = error
-    while not isinstance(cause, sqlite3.Error) and cause.__cause__ is not None:
+    while not isinstance(cause, sqlite3.Error) and not hasattr(cause, "sqlstate") and cause.__cause__ is not None:
         cause = cause.__cause__
+    if hasattr(cause, "sqlstate"):
+        return _of_a_server(name, cause.sqlstate or "", cause)
     code = (getattr(cause, "sqlite_errorcode", None) or 0) & _PRIMARY
     if code in _BUSY:
         return JournalBusy(f"{name} is in use by another process; try again when it is done")
@@ -43,3 +51,22 @@ def _ours(name: str, error: Exception) -> JournalError:
     if code == sqlite3.SQLITE_NOTADB:
         return NotAJournal(f"{name} is no SQLite file, so no journal; name another file or a new one")
     return StorageFailed(f"{name} could not be used: {cause}; free some space or choose another place")
+
+
+def _of_a_server(name: str, state: str, cause: BaseException) -> JournalError:
+    """PostgreSQL's complaint. ``state`` is its SQLSTATE, empty if no connection came about.
+
+    Source: PostgreSQL manual, appendix A (error codes).
+    """
+    said = " ".join(str(cause).split())[:300]
+    if state in _SERVER_BUSY:
+        return JournalBusy(f"{name} is in use by another process; try again when it is done ({said})")
+    if state in _SERVER_DAMAGED:
+        return JournalDamaged(name, Damage(1, 1, "the database can be read", said))
+    if not state or state.startswith(("08", "28", "3D", "57P")):
+        return StorageFailed(
+            f"{name} cannot be reached: {said}; see that the server runs, has the database and lets you in"
+        )
+    return StorageFailed(
+        f"{name} could not be used: {said}; free some space, ask for the right or choose another place"
+    )

@@ -1,14 +1,13 @@
 """The rest of the library's frame over a journal: a mapper with our codec, and a factory for its recorders.
 
-With these the library's own event store, applications and projection runners work on a journal's file. Give them
+With these the library's own event store, applications and projection runners work on a journal. Give them
 ``PERSISTENCE_MODULE="engine.journal.frame"``, ``MAPPER_TOPIC="engine.journal.frame:StreamMapper"`` and
-``JOURNAL_PATH="the/journal.db"`` for an environment.
+``JOURNAL_URL="sqlite:///the/journal.db"``, or any other address that ``Journal.open`` takes, for an environment.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, final
 
 from eventsourcing.persistence import (
@@ -18,15 +17,16 @@ from eventsourcing.persistence import (
     Mapper,
     ProcessRecorder,
     StoredEvent,
+    TrackingRecorder,
     Transcoder,
 )
-from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteTrackingRecorder
+from eventsourcing.sqlite import SQLiteAggregateRecorder
 from eventsourcing.utils import Environment, EnvType, resolve_topic
 
 from domain.events import DomainEvent
-from engine.journal.blobs import BlobStore, blobs_beside
+from engine.journal.addresses import open_store
+from engine.journal.blobs import BlobPlace
 from engine.journal.codec import Codec
-from engine.journal.datastore import JournalDatastore
 from engine.journal.recorder import JournalRecorder
 
 
@@ -46,7 +46,7 @@ class Streamed:
 class StreamMapper(Mapper[str]):
     """Our codec behind the library's mapper interface: validated both ways, topics owned."""
 
-    def __init__(self, *, blobs: BlobStore, codec: Codec | None = None) -> None:
+    def __init__(self, *, blobs: BlobPlace, codec: Codec | None = None) -> None:
         self._codec: Final = codec or Codec()
         self._blobs: Final = blobs
 
@@ -64,18 +64,21 @@ class StreamMapper(Mapper[str]):
 
 
 @final
-class JournalFactory(InfrastructureFactory[SQLiteTrackingRecorder]):
-    """The recorders of one journal file."""
+class JournalFactory(InfrastructureFactory[TrackingRecorder]):
+    """The recorders of one journal."""
 
-    JOURNAL_PATH: Final = "JOURNAL_PATH"
+    JOURNAL_URL: Final = "JOURNAL_URL"
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
-        path = self.env.get(self.JOURNAL_PATH)
-        if not path:
-            raise OSError(f"{self.JOURNAL_PATH} is not set; set it to the journal's file")
-        self.datastore = JournalDatastore(Path(path))
-        self._recorders: list[JournalRecorder] = []
+        url = self.env.get(self.JOURNAL_URL)
+        if not url:
+            raise OSError(f"{self.JOURNAL_URL} is not set; set it to the journal's address")
+        opened = open_store(url)
+        assert isinstance(opened.store, ProcessRecorder)
+        self._blobs = opened.blobs
+        self._recorders: list[Any] = [opened.store]
+        self.datastore: Any = self._recorders[0].datastore
 
     def mapper(
         self, transcoder: Transcoder | None = None, mapper_class: type[Mapper[Any]] | None = None
@@ -83,29 +86,33 @@ class JournalFactory(InfrastructureFactory[SQLiteTrackingRecorder]):
         """Our mapper where it is named, with the journal's blobs; any other as the library makes it."""
         named = self.env.get(self.MAPPER_TOPIC)
         if mapper_class is None and named and resolve_topic(named) is StreamMapper:
-            return StreamMapper(blobs=blobs_beside(Path(self.datastore.pool.db_name)))
+            return StreamMapper(blobs=self._blobs)
         return super().mapper(transcoder, mapper_class)
 
     def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
         """Streams without notifications, such as snapshots, in a table of their own."""
-        recorder = SQLiteAggregateRecorder(self.datastore, events_table_name=f"library_{purpose}")
+        if isinstance(self._recorders[0], JournalRecorder):
+            kind: Any = SQLiteAggregateRecorder
+        else:
+            from eventsourcing.postgres import PostgresAggregateRecorder as kind  # noqa: N813
+        recorder: Any = kind(self.datastore, events_table_name=f"library_{purpose}")
         recorder.create_table()
+        assert isinstance(recorder, AggregateRecorder)
         return recorder
 
     def application_recorder(self) -> ApplicationRecorder:
         """The journal's own recorder."""
         return self._recorder()
 
-    def tracking_recorder(
-        self, tracking_recorder_class: type[SQLiteTrackingRecorder] | None = None
-    ) -> SQLiteTrackingRecorder:
+    def tracking_recorder(self, tracking_recorder_class: type[TrackingRecorder] | None = None) -> TrackingRecorder:
         """A recorder of positions, of the class that a projection brings or names if it does."""
         named = self.env.get(self.TRACKING_RECORDER_TOPIC)
-        kind = tracking_recorder_class or (resolve_topic(named) if named else None)
+        kind: Any = tracking_recorder_class or (resolve_topic(named) if named else None)
         if kind is None:
             return self._recorder()
-        recorder: SQLiteTrackingRecorder = kind(self.datastore)
+        recorder: Any = kind(self.datastore)
         recorder.create_table()
+        assert isinstance(recorder, TrackingRecorder)
         return recorder
 
     def process_recorder(self) -> ProcessRecorder:
@@ -113,12 +120,11 @@ class JournalFactory(InfrastructureFactory[SQLiteTrackingRecorder]):
         return self._recorder()
 
     def close(self) -> None:
-        """End subscriptions and close the file."""
+        """End subscriptions and close the journal."""
         for recorder in self._recorders:
             recorder.close()
-        self.datastore.close()
 
-    def _recorder(self) -> JournalRecorder:
-        recorder = JournalRecorder(self.datastore)
+    def _recorder(self) -> ProcessRecorder:
+        recorder: ProcessRecorder = type(self._recorders[0])(self.datastore)
         self._recorders.append(recorder)
         return recorder

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar, final
-from urllib.parse import parse_qsl
+from typing import Final, Self, TypeVar, final
 
 from eventsourcing.persistence import IntegrityError
 
 from domain.events import DomainEvent, EpochSealed
-from engine.journal.blobs import BlobStore, RunBlobs, blobs_beside
+from engine.journal.addresses import open_store
+from engine.journal.blobs import BlobPlace, RunBlobs
 from engine.journal.codec import Codec, Stored
 from engine.journal.errors import (
     Damage,
@@ -25,16 +24,11 @@ from engine.journal.errors import (
     JournalDamaged,
     JournalError,
     RunMissing,
-    StorageFailed,
-    UnknownStore,
 )
 from engine.journal.failures import translated
 from engine.journal.names import checked
 from engine.journal.seals import GENESIS_HEAD, Chain, Head, Row, body, chain_to_seal, verify_chain
 from engine.journal.store import RunStore
-
-if TYPE_CHECKING:
-    from engine.journal.datastore import Synchronous
 
 EventT = TypeVar("EventT", bound=DomainEvent)
 
@@ -70,39 +64,23 @@ class RunSummary:
 class Journal(AbstractContextManager["Journal"]):
     """A journal that is open. Use it as a context manager, or close it."""
 
-    def __init__(self, store: RunStore, blobs: BlobStore, *, name: str, codec: Codec | None = None) -> None:
+    def __init__(self, store: RunStore, blobs: BlobPlace, *, name: str, codec: Codec | None = None) -> None:
         self._store: Final = store
         self._blobs: Final = blobs
         self.name: Final = name
-        """The address it was opened under."""
+        """The address it was opened under, without a password."""
         self.codec: Final = codec or Codec()
         self._ends: Final[dict[str, Head]] = {}
+        self._pasts: Final[dict[str, tuple[list[Row], list[Head]]]] = {}
 
     @classmethod
     def open(cls, url: str, *, codec: Codec | None = None) -> Journal:
-        """Open or make the journal at ``url``: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+        """Open or make the journal at ``url``: a file or a PostgreSQL database; ``addresses`` says how to write it.
 
-        ``?synchronous=full`` waits for the disk at every epoch; the default ``normal`` survives a killed process
-        whole, and a power cut up to the last few epochs. Raises UnknownStore, NotAJournal, JournalTooNew,
-        StorageFailed.
+        Raises UnknownStore, NotAJournal, JournalTooNew, StorageFailed.
         """
-        scheme, _, place = url.partition(":///")
-        name, _, query = place.partition("?")
-        if scheme != "sqlite" or not name:
-            raise UnknownStore(
-                f"no store answers to {url!r}; use sqlite:///relative/path.db or sqlite:////absolute/path.db"
-            )
-        from engine.journal.datastore import JournalDatastore
-        from engine.journal.recorder import JournalRecorder
-
-        path = Path(name)
-        with translated(url):
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StorageFailed(f"cannot make {path.parent}: {error.strerror}; choose another folder") from error
-            store = JournalRecorder(JournalDatastore(path, synchronous=_synchronous(url, query)))
-        return cls(store, blobs_beside(path), name=url, codec=codec)
+        opened = open_store(url)
+        return cls(opened.store, opened.blobs, name=opened.name, codec=codec)
 
     def close(self) -> None:
         """End every ``follow`` and close the file."""
@@ -159,8 +137,12 @@ class Journal(AbstractContextManager["Journal"]):
         epoch: int,
         state_digest: str,
         memory_digest: str,
+        alone: bool = False,
     ) -> tuple[EpochSealed, Head]:
-        """Make the seal of an epoch and record both, as ``append_epoch`` would; everything is encoded only once."""
+        """Make the seal of an epoch and record both, as ``append_epoch`` would; everything is encoded only once.
+
+        ``alone`` raises EpochConflict for an epoch that is recorded already, the same one included.
+        """
         rows = self.rows(run_id, events, first_position)
         before = self._head_before(run_id, first_position)
         running = Chain(before.digest, rows)
@@ -173,7 +155,18 @@ class Journal(AbstractContextManager["Journal"]):
         )
         rows += self.rows(run_id, [seal], first_position + len(events))
         head = Head(epoch, rows[-1].position, running.then(rows[-1]))
-        return seal, self._append(run_id, rows, head, before)
+        return seal, self._append(run_id, rows, head, before, alone=alone)
+
+    def share_past(self, parent: str, upto: Head, run_id: str) -> None:
+        """Let the new run ``run_id`` begin with what ``parent`` recorded up to ``upto``.
+
+        It is recorded together with the first epoch that the run appends, in one transaction: a fork that gets no
+        further than its past leaves nothing.
+        """
+        rows = self.codec.moved(self.raw(parent, 0, upto.position), self.blobs(parent), self.blobs(run_id))
+        heads = [head for head in self.heads(parent) if head.position <= upto.position]
+        self._pasts[run_id] = (rows, heads)
+        self._ends[run_id] = upto
 
     def _head_before(self, run_id: str, first_position: int) -> Head:
         """The head that ends right before ``first_position``, if there is one; else the run's last.
@@ -189,17 +182,21 @@ class Journal(AbstractContextManager["Journal"]):
         last = heads[-1] if heads else GENESIS_HEAD
         return next((head for head in heads if head.position == first_position - 1), last)
 
-    def _append(self, run_id: str, rows: list[Row], head: Head, before: Head) -> Head:
+    def _append(self, run_id: str, rows: list[Row], head: Head, before: Head, *, alone: bool = False) -> Head:
         """Record an epoch that goes after ``before``, or find that it is recorded already."""
         if before.position != rows[0].position - 1:
             return self._again(run_id, rows)
         assert head.epoch == before.epoch + 1, f"epoch {head.epoch} cannot follow epoch {before.epoch}"
+        past, heads = self._pasts.get(run_id, ([], []))
         with translated(self.name):
             try:
-                self._store.insert_epochs(run_id, rows, [head])
+                self._store.insert_epochs(run_id, [*past, *rows], [*heads, head])
             except IntegrityError:  # recorded before, or another process was faster
                 self._ends.pop(run_id, None)
+                if alone:
+                    raise _overtaken(run_id, head.epoch) from None
                 return self._again(run_id, rows)
+        self._pasts.pop(run_id, None)
         self._ends[run_id] = head
         return head
 
@@ -320,8 +317,14 @@ class Journal(AbstractContextManager["Journal"]):
                 yield Recorded(notification.id, run_id, notification.originator_version, event)
 
     def blobs(self, run_id: str) -> RunBlobs:
-        """The run's files: bodies of large events, checkpoints."""
+        """The run's blobs: bodies of large events, checkpoints."""
         return self._blobs.for_run(run_id)
+
+    def drop_blobs(self, run_id: str) -> None:
+        """Drop what was kept for a run of which nothing was recorded in the end."""
+        assert self.head(run_id) is None, f"{run_id} is recorded and keeps its blobs"
+        self._pasts.pop(run_id, None)
+        self._blobs.drop(run_id)
 
     def verify(self, run_id: str) -> tuple[Head, ...]:
         """Rung 1: the run is as it was sealed. Returns the heads of its epochs.
@@ -373,13 +376,11 @@ def _checked_seal(events: Sequence[DomainEvent]) -> EpochSealed:
     return seal
 
 
-def _synchronous(url: str, query: str) -> Synchronous:
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    chosen = options.pop("synchronous", "normal")
-    if options or chosen not in {"normal", "full"}:
-        raise UnknownStore(f"{url!r} has an option that no store knows; the only one is synchronous=normal or =full")
-    return "full" if chosen == "full" else "normal"
-
-
 def _damaged(run_id: str, position: int, rule: str, detail: str) -> JournalDamaged:
     return JournalDamaged(run_id, Damage(position, position, rule, detail))
+
+
+def _overtaken(run_id: str, epoch: int) -> EpochConflict:
+    return EpochConflict(
+        f"another process records {run_id} too and was faster at epoch {epoch}; leave it to that one, nothing is lost"
+    )

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import threading
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Final, final
+from typing import Any, Final
 from uuid import UUID
 from weakref import WeakSet
 
@@ -21,11 +20,7 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 from engine.journal.codec import Stored
 from engine.journal.datastore import EVENTS_TABLE, JournalDatastore
 from engine.journal.seals import Head, Row, check_of
-
-POLL_S: Final = 0.05
-"""How often a subscription looks for events of other processes. Those of its own process wake it at once."""
-
-_SELECT_LIMIT: Final = 500
+from engine.journal.subscription import JournalSubscription
 
 _BLOCK: Final = 8
 """Rows of one INSERT. Each statement also updates the counter of AUTOINCREMENT, so fewer are a quarter faster."""
@@ -258,47 +253,3 @@ class JournalRecorder(SQLiteProcessRecorder):
             finally:
                 cursor.close()
             return rows
-
-
-@final
-class JournalSubscription(Subscription[ApplicationRecorder]):
-    """Reads what is recorded, then waits: for a wake-up from its own process, or for the poll that sees others'.
-
-    No thread of its own, so one that is forgotten keeps no process alive.
-    """
-
-    def __init__(self, recorder: JournalRecorder, gt: int | None, topics: Sequence[str]) -> None:
-        super().__init__(recorder, gt, topics)
-        self._pending: list[Notification] = []
-        self._woken = threading.Event()
-
-    def wake(self) -> None:
-        """Look again now."""
-        self._woken.set()
-
-    def stop(self) -> None:
-        """End the iteration, from whatever thread."""
-        super().stop()
-        self._woken.set()
-
-    def __next__(self) -> Notification:
-        while not self._has_been_stopped:
-            if self._pending:
-                return self._pending.pop()
-            self._woken.clear()
-            if not self._pull():
-                self._woken.wait(POLL_S)
-        raise StopIteration
-
-    def _pull(self) -> bool:
-        newest = self._recorder.max_notification_id() or 0
-        after = self._last_notification_id or 0
-        if newest <= after:
-            return False
-        found = self._recorder.select_notifications(
-            after, _SELECT_LIMIT, stop=newest, topics=self._topics, inclusive_of_start=False
-        )
-        # With fewer than asked for, nothing up to ``newest`` is left, whether or not its topic was wanted.
-        self._last_notification_id = found[-1].id if len(found) == _SELECT_LIMIT else newest
-        self._pending = list(reversed(found))
-        return bool(found)

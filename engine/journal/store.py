@@ -1,6 +1,7 @@
-"""What a journal asks of a recorder, whatever the database. ``JournalRecorder`` is the one for SQLite.
+"""What a journal asks of a recorder, whatever the database.
 
-To add a database: a recorder with these methods and a scheme in ``Journal.open``.
+``JournalRecorder`` is the one for SQLite, ``PostgresJournalRecorder`` the one for PostgreSQL. To add a database: a
+recorder with these methods, a place for blobs, and a scheme in ``addresses.open_store``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from engine.journal.seals import Head, Row
 
 
 class RunStore(Protocol):
-    """What a journal asks of a recorder, whatever the database. ``JournalRecorder`` is the one for SQLite."""
+    """What a journal asks of a recorder, whatever the database."""
 
     def insert_epochs(self, run_id: str, rows: Sequence[Row], heads: Sequence[Head]) -> None:
         """Record sealed epochs, all or nothing. Raises IntegrityError if any of it is recorded."""

@@ -20,7 +20,17 @@ Step = Callable[[Fields], Fields]
 Upcasts = Mapping[str, Mapping[int, Step]]
 """Topic to the version that a step starts from to the step."""
 
-UPCASTS: Final[Upcasts] = {}
+
+
+def _as_it_is(fields: Fields) -> Fields:
+    """The next version only added fields, whose defaults say what was true before there were any."""
+    return fields
+
+
+UPCASTS: Final[Upcasts] = {
+    "run-started": {1: _as_it_is},  # 2: dropout, batches between boundaries, other trainers than the live one
+    "decision-made": {1: _as_it_is},  # 2: the policy's hash, legal actions, odds
+}
 
 
 def upcast(fields: Fields, *, topic: str, stored: int, current: int, upcasts: Upcasts) -> Fields:

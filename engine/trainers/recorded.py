@@ -4,23 +4,39 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TypeVar, final
+from typing import Final, TypeVar, final
 
+from domain.commands import Command, Decision, Wait
+from domain.endings import RunEnding
 from domain.events import (
+    AlphaChanged,
+    BlueprintProposed,
     CheckpointSaved,
+    CommandRefused,
+    DecisionDiverged,
+    DecisionMade,
+    DecisionVetoed,
     DomainEvent,
     EpochCompleted,
+    GraftingChanged,
     LayerHealthReported,
     PanicRaised,
+    RollbackOrdered,
+    RunEnded,
     SeedFaulted,
+    SeedGerminated,
+    StageChanged,
     TestScored,
 )
 from domain.header import RunHeader
 from domain.identifiers import Epoch
 from domain.run import RunState
-from engine.trainers.trainer import CheckpointMissing, Trained
+from engine.trainers.trainer import CannotObey, CheckpointMissing, Trained
 
 EventT = TypeVar("EventT", bound=DomainEvent)
+
+TRAINED_TO_THE_END: Final = frozenset({RunEnding.COMPLETED, RunEnding.DIVERGED})
+"""How a recording ends that answers for its last boundary too: the run ends there again."""
 
 
 class RecordingEnded(Exception):
@@ -44,6 +60,9 @@ class RecordedTrainer:
     def plant(self, header: RunHeader) -> None:
         """Nothing to build."""
 
+    def amend(self, header: RunHeader) -> None:
+        """Nothing to change: what was recorded under the other header comes out of the same journal."""
+
     def train(self, epoch: Epoch, state: RunState) -> Trained:
         """The recorded epoch. Raises RecordingEnded where none was recorded."""
         panics = self._of(epoch, PanicRaised)
@@ -63,7 +82,11 @@ class RecordedTrainer:
         )
 
     def obey(self, epoch: Epoch, events: tuple[DomainEvent, ...], state: RunState) -> None:
-        """Nothing to carry out."""
+        """Nothing to carry out. Raises CannotObey where the recording itself ended for that."""
+        for diverged in self._of(epoch, DecisionDiverged):
+            raise CannotObey(diverged, _left(diverged))
+        if self._of(epoch, RunEnded) and not any(score.occasion == "ending" for score in self._of(epoch, TestScored)):
+            raise CannotObey(None, _exhausted(epoch))
 
     def checkpoint(self, epoch: Epoch, controller: str) -> CheckpointSaved:
         """The recorded checkpoint."""
@@ -80,6 +103,10 @@ class RecordedTrainer:
                 return scored
         raise RecordingEnded(epoch, f"test score ({occasion})")
 
+    def recorded(self, epoch: Epoch) -> tuple[DomainEvent, ...]:
+        """Everything that was recorded of an epoch."""
+        return tuple(self._epochs.get(epoch, ()))
+
     def _of(self, epoch: int, kind: type[EventT]) -> list[EventT]:
         return [event for event in self._epochs.get(epoch, ()) if isinstance(event, kind)]
 
@@ -88,3 +115,130 @@ class RecordedTrainer:
         if not found:
             raise RecordingEnded(epoch, kind.TOPIC)
         return found[0]
+
+
+@final
+class WhatIfTrainer:
+    """A recording that another policy decides over, as long as it orders what was ordered when it was recorded.
+
+    At the first boundary where it does not, the recording has no answer to what it ordered, and the run ends there:
+    nothing that was recorded later reaches the policy. The same where the recording itself ends.
+    """
+
+    def __init__(self, events: Iterable[DomainEvent]) -> None:
+        events = tuple(events)
+        self._recording = RecordedTrainer(events)
+        self._last = events[-1].epoch
+        self._is_whole = any(isinstance(event, RunEnded) and event.ending in TRAINED_TO_THE_END for event in events)
+
+    def plant(self, header: RunHeader) -> None:
+        """Nothing to build."""
+
+    def amend(self, header: RunHeader) -> None:
+        """Nothing to change."""
+
+    def train(self, epoch: Epoch, state: RunState) -> Trained:
+        """The recorded epoch. Raises RecordingEnded where none was recorded."""
+        return self._recording.train(epoch, state)
+
+    def obey(self, epoch: Epoch, events: tuple[DomainEvent, ...], state: RunState) -> None:
+        """Raises CannotObey where the trainer is to do what it did not when it was recorded, or where nothing follows.
+
+        That is where other orders took effect, or the same ones another effect, or other blueprints were proposed.
+        """
+        if any(isinstance(event, RunEnded) for event in events):  # its policy failed, and there is no network to score
+            raise CannotObey(None, _exhausted(epoch))
+        recorded = self._recording.recorded(epoch)
+        same = (told(recorded) == told(events) for told in (orders, effects, proposals))
+        if all(same):
+            if epoch >= self._last and not self._is_whole:
+                raise CannotObey(None, _exhausted(epoch))
+            return
+        diverged = DecisionDiverged(
+            epoch=epoch,
+            recorded=orders(recorded),
+            chosen=orders(events),
+            propensity=_chance_of(_choice(recorded), _choice(events)),
+        )
+        raise CannotObey(diverged, _left(diverged))
+
+    def checkpoint(self, epoch: Epoch, controller: str) -> CheckpointSaved:
+        """The recorded checkpoint."""
+        return self._recording.checkpoint(epoch, controller)
+
+    def restore(self, digest: str, state: RunState) -> str:
+        """Refused, as of any recording."""
+        return self._recording.restore(digest, state)
+
+    def score(self, epoch: Epoch, occasion: str) -> TestScored:
+        """The recorded score: the network is the recorded one as long as there is one."""
+        return self._recording.score(epoch, occasion)
+
+
+def orders(events: Iterable[DomainEvent]) -> tuple[Command, ...]:
+    """What was ordered at one boundary and took effect, in order; waiting is no order."""
+    events = tuple(events)
+    void = {event.number for event in events if isinstance(event, DecisionVetoed | CommandRefused)}
+    return tuple(
+        event.decision.command
+        for event in events
+        if isinstance(event, DecisionMade)
+        and event.number not in void
+        and not isinstance(event.decision.command, Wait)
+    )
+
+
+def effects(events: Iterable[DomainEvent]) -> tuple[tuple[object, ...], ...]:
+    """What a trainer is made to do by one boundary, in order, whatever the reasons were."""
+    done: list[tuple[object, ...]] = []
+    for event in events:
+        match event:
+            case SeedGerminated():
+                done.append((event.adaptation, event.blueprint_id, event.reads, event.grafting))
+            case StageChanged() | GraftingChanged():
+                done.append((event.seed, event.source, event.target))
+            case AlphaChanged():
+                done.append((event.seed, event.alpha))
+            case RollbackOrdered():
+                done.append((event.checkpoint_epoch,))
+            case _:
+                pass
+    return tuple(done)
+
+
+def proposals(events: Iterable[DomainEvent]) -> tuple[str, ...]:
+    """The blueprints that were proposed at one boundary."""
+    return tuple(event.blueprint_id for event in events if isinstance(event, BlueprintProposed))
+
+
+def _choice(events: Iterable[DomainEvent]) -> Decision | None:
+    """The decision of a boundary that was a choice, if any was."""
+    found = (event.decision for event in events if isinstance(event, DecisionMade))
+    return next((decision for decision in found if decision.legal is not None), None)
+
+
+def _chance_of(recorded: Decision | None, chosen: Decision | None) -> float:
+    """Probability with which ``chosen`` would have been ``recorded``; saying nothing is to wait."""
+    wanted = Wait() if recorded is None else recorded.command
+    if chosen is None or chosen.legal is None:
+        return float(isinstance(wanted, Wait))
+    number = chosen.legal.index(wanted)
+    return 0.0 if number is None else dict(chosen.odds).get(number, 0.0)
+
+
+def _left(diverged: DecisionDiverged) -> str:
+    def said(commands: tuple[Command, ...]) -> str:
+        return ", ".join(command.kind for command in commands) or "nothing"
+
+    if diverged.recorded == diverged.chosen:
+        return f"at epoch {diverged.epoch} {said(diverged.chosen)} had another effect than in the recording"
+    if said(diverged.recorded) == said(diverged.chosen):
+        return f"at epoch {diverged.epoch} the recording holds the answer to another {said(diverged.chosen)}"
+    return (
+        f"at epoch {diverged.epoch} the recording holds the answer to {said(diverged.recorded)} "
+        f"but {said(diverged.chosen)} was ordered"
+    )
+
+
+def _exhausted(epoch: int) -> str:
+    return f"the recording ends at epoch {epoch}, and nothing else was decided up to there"

@@ -1,6 +1,6 @@
 """What a trainer is: the thing that trains an epoch, reports on it and obeys what was decided.
 
-Three implementations share it: ``live`` (torch), ``recorded`` (yields what a journal holds) and, later, ``simulated``.
+Three implementations share it: ``live`` (torch), ``simulated`` (fitted dynamics), ``recorded`` (yields what a journal holds).
 The session never asks which one it has.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Protocol, final
 
-from domain.events import CheckpointSaved, DomainEvent, EpochMetrics, SeedFaulted, TestScored
+from domain.events import CheckpointSaved, DecisionDiverged, DomainEvent, EpochMetrics, SeedFaulted, TestScored
 from domain.header import RunHeader
 from domain.health import LayerHealthReport
 from domain.identifiers import Epoch
@@ -23,6 +23,17 @@ class CheckpointMissing(LookupError):
 
 class CheckpointDamaged(ValueError):
     """The bytes are not the checkpoint that was saved, or not one that fits this host."""
+
+
+class CannotObey(Exception):
+    """A trainer that cannot train on after this boundary. The run ends there, with ``event`` for what was decided at it.
+
+    ``event`` is None where nothing that was decided is to blame.
+    """
+
+    def __init__(self, event: DecisionDiverged | None, reason: str) -> None:
+        super().__init__(reason)
+        self.event = event
 
 
 @final
@@ -55,6 +66,13 @@ class Trainer(Protocol):
         """Build host, optimizer and data from the header alone. Called once, before anything else."""
         ...
 
+    def amend(self, header: RunHeader) -> None:
+        """From the next epoch on, train under ``header``: a fork. Task, host and layout are those it was planted with.
+
+        Called between two epochs, or after the planting and before a restore.
+        """
+        ...
+
     def train(self, epoch: Epoch, state: RunState) -> Trained:
         """Train and validate epoch ``epoch`` with the blueprints as they stand in ``state``."""
         ...
@@ -63,7 +81,8 @@ class Trainer(Protocol):
         """Carry out this boundary's events in their order: a rollback first, else stage and alpha changes.
 
         ``state`` already contains ``events``. A blueprint that cannot be compiled is reported as a fault of the
-        next epoch, not raised here. Checkpoints that ``state`` no longer keeps may be dropped.
+        next epoch, not raised here. Checkpoints that ``state`` no longer keeps may be dropped. Raises CannotObey
+        where nothing can come after what was decided.
         """
         ...
 

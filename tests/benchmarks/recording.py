@@ -14,8 +14,10 @@ from measuring import figure, in_turns, paired, say
 
 from domain.events import DomainEvent, EpochSealed
 from engine.journal.journal import Journal
-from engine.recording import Discard, JournalSink
-from engine.session import Session, Sink
+from engine.recording import JournalSink
+from engine.sink import Discard
+from engine.session import Session
+from engine.sink import Sink
 from engine.trainers.live.checkpoints import CheckpointStore, MemoryStore
 from engine.trainers.live.tolaria import LiveTrainer
 from scenarios import composition
@@ -72,7 +74,7 @@ def measure(name: str, scenario: str, overrides: dict[str, Any], folder: Path, *
 
 def cost_of_digests(session: Session) -> float:
     """CPU seconds of the two digests of a seal, the best of 30."""
-    work = {"digests": lambda: (session.state.digest(), session._memories.digest())}
+    work = {"digests": lambda: (session.state.digest(), session.memories.digest())}
     return min(in_turns(work, 30)["digests"])
 
 

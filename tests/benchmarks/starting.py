@@ -12,7 +12,8 @@ from pathlib import Path
 
 from measuring import figure, say, wall
 
-from domain.events import EpochCompleted, EpochMetrics, RunEnded, RunEnding, RunStarted
+from domain.endings import RunEnding
+from domain.events import EpochCompleted, EpochMetrics, RunEnded, RunStarted
 from engine.journal.journal import Journal
 from engine.recording import JournalSink
 from engine.trainers.live.fingerprint import fingerprint

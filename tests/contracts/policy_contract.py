@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.observations import histories
 
-from domain.commands import Command, Decision, Wait
+from domain.commands import Command, Decision, Wait, odds_problem
 from domain.lifecycle import PROFILES
+from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.policy import Observation, Step, TamiyoPolicy
 from domain.values import Value
 from engine.randomness import BoundaryRandomness
@@ -106,6 +107,18 @@ class PolicyContract:
             step = self.make().step(observation, memory, streams)
             recorded = {draw.stream for decision in step.decisions for draw in decision.draws}
             assert streams.asked == recorded
+
+    @_SOME
+    @given(data=st.data())
+    def test_what_is_drawn_says_what_it_was_drawn_from(self, data: st.DataObject) -> None:
+        for observation, _, step in self._walk(self._history(data)):
+            before: list[Command] = []
+            for decision in step.decisions:
+                assert odds_problem(decision) is None
+                if decision.draws or decision.propensity != 1.0:
+                    assert decision.legal == legal_actions(observation.state, before)
+                    assert decision.propensity == dict(decision.odds)[decision.legal.index(decision.command)]
+                before.append(decision.command)
 
     @_SOME
     @given(data=st.data())

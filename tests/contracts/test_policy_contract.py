@@ -11,9 +11,13 @@ from domain.karn.policy import KarnObservation
 from domain.tamiyo.always_grow import AlwaysGrow
 from domain.tamiyo.as_designed import AsDesigned
 from domain.tamiyo.as_implemented import AsImplemented
+from domain.tamiyo.composed import Composed
+from domain.tamiyo.controls import FixedSchedule, RandomBlueprint, RandomTime
 from domain.tamiyo.never_grow import NeverGrow
 from domain.tamiyo.policy import TamiyoPolicy
 from domain.tamiyo.random_growth import RandomGrowth
+from domain.tamiyo.softened import Softened
+from domain.tamiyo.without import Without
 from engine.randomness import BoundaryRandomness
 
 # Under importlib mode a test file cannot import its neighbour by name; users put the contract on their path instead.
@@ -48,6 +52,46 @@ class TestAlwaysGrow(PolicyContract):
 class TestRandomGrowth(PolicyContract):
     def make(self) -> TamiyoPolicy:
         return RandomGrowth(probability=0.5)
+
+
+class TestComposedOfBoth(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return Composed(trigger="health", blueprints="strategy")
+
+
+class TestSoftenedDesign(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return Softened(AsDesigned(), epsilon=0.3, temperature=0.1)
+
+
+class TestSoftenedImplementation(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return Softened(AsImplemented(), epsilon=0.2, temperature=1.0)
+
+
+class TestSoftenedTwice(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return Softened(Softened(RandomGrowth(probability=0.3), epsilon=0.5), epsilon=0.5)
+
+
+class TestFixedSchedule(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return FixedSchedule("2-3-9-14")
+
+
+class TestRandomTime(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return RandomTime(germinations=5)
+
+
+class TestRandomBlueprint(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return RandomBlueprint()
+
+
+class TestWithout(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return Without(Softened(AlwaysGrow(), epsilon=0.5), "0.0", 1)
 
 
 def test_no_invention_proposes_nothing_and_remembers_nothing() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from engine.journal.errors import Damage, JournalDamaged, JournalError
 from engine.journal.journal import Journal
 from engine.journal.seals import GENESIS, Head, Row, chain, check_of, verify_chain
 from tests.support.small_runs import append, end
+from tests.support.stores import OnAFile, Place
 
 CODEC = Codec()
 EPOCHS = 7
@@ -25,16 +25,27 @@ EPOCHS = 7
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed journal with a run of 37 events, and another run that must not be blamed."""
     file = tmp_path_factory.mktemp("recorded") / "journal.db"
-    with Journal.open(f"sqlite:///{file}") as journal:
+    _record(OnAFile(file))
+    return file
+
+
+def _record(place: Place) -> None:
+    with Journal.open(place.url) as journal:
         append(journal, "run", range(EPOCHS))
         end(journal, "run", EPOCHS)
         append(journal, "other", range(1))
-    return file
 
 
 @pytest.fixture
 def copy(recorded: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(recorded, tmp_path / "copy.db"))
+
+
+@pytest.fixture
+def kept(place: Place) -> Place:
+    """A place that holds what ``recorded`` does."""
+    _record(place)
+    return place
 
 
 def _flipped(state: bytes, place: int, bit: int = 0) -> bytes:
@@ -72,16 +83,14 @@ def test_a_changed_byte_whose_checksum_was_changed_too_is_found_in_its_epoch(rec
 
 
 @pytest.mark.parametrize("position", [1, 3, 5, 18, 36, 37])
-def test_verify_names_the_position_of_an_event_changed_in_the_file(copy: Path, position: int) -> None:
-    row = _rows(copy)[position - 1]
-    with sqlite3.connect(copy) as connection:
-        connection.execute(
+def test_verify_names_the_position_of_an_event_changed_in_the_table(kept: Place, position: int) -> None:
+    with Journal.open(kept.url) as journal:
+        row = journal.raw("run")[position - 1]
+        kept.execute(
             "UPDATE stored_events SET state = ? WHERE originator_id = 'run' AND originator_version = ?",
             (_flipped(row.state, len(row.state) // 2), position),
         )
-    connection.close()
 
-    with Journal.open(f"sqlite:///{copy}") as journal:
         with pytest.raises(JournalDamaged, match=f"run is damaged at position {position}: ") as found:
             journal.verify("run")
         with pytest.raises(JournalDamaged, match=f"run is damaged at position {position}: "):
@@ -94,7 +103,6 @@ def test_verify_names_the_position_of_an_event_changed_in_the_file(copy: Path, p
     ("change", "position"),
     [
         ("UPDATE stored_events SET topic = 'seed-faulted:1' WHERE notification_id = 8", 8),
-        ("UPDATE stored_events SET topic = CAST(x'ff' AS TEXT) WHERE notification_id = 8", 8),
         ("UPDATE stored_events SET checksum = checksum + 1 WHERE notification_id = 8", 8),
         ("UPDATE stored_events SET state = 'text' WHERE notification_id = 8", 8),
         ("DELETE FROM stored_events WHERE notification_id = 8", 8),
@@ -103,7 +111,7 @@ def test_verify_names_the_position_of_an_event_changed_in_the_file(copy: Path, p
         ("DELETE FROM stored_events WHERE originator_id = 'run'", 1),
         ("UPDATE stored_events SET originator_version = 99 WHERE notification_id = 8", 8),
         ("UPDATE heads SET digest = replace(digest, 'a', 'b') WHERE run_id = 'run' AND epoch = 7", 37),
-        ("UPDATE heads SET digest = 7 WHERE run_id = 'run' AND epoch = 2", 15),
+        ("UPDATE heads SET digest = '7' WHERE run_id = 'run' AND epoch = 2", 15),
         ("UPDATE heads SET position = 36 WHERE run_id = 'run' AND epoch = 7", 37),
         ("DELETE FROM heads WHERE run_id = 'run' AND epoch = 7", 37),
         ("DELETE FROM heads WHERE run_id = 'run'", 5),
@@ -115,25 +123,31 @@ def test_verify_names_the_position_of_an_event_changed_in_the_file(copy: Path, p
         ),
     ],
 )
-def test_whatever_changes_in_the_tables_is_found(copy: Path, change: str, position: int) -> None:
-    with sqlite3.connect(copy) as connection:
-        connection.execute(change)
-    connection.close()
+def test_whatever_changes_in_the_tables_is_found(kept: Place, change: str, position: int) -> None:
+    kept.execute(change)
 
-    with Journal.open(f"sqlite:///{copy}") as journal, pytest.raises(JournalDamaged) as found:
+    with Journal.open(kept.url) as journal, pytest.raises(JournalDamaged) as found:
         journal.verify("run")
 
     assert found.value.position == position
 
 
-def test_two_events_that_changed_places_are_found(copy: Path) -> None:
-    swap = "UPDATE stored_events SET originator_version = ? WHERE originator_id = 'run' AND originator_version = ?"
-    with sqlite3.connect(copy) as connection:
-        for pair in ((100, 8), (8, 13), (13, 100)):
-            connection.execute(swap, pair)
-    connection.close()
+def test_a_topic_in_broken_text_is_found(copy: Path) -> None:
+    """A server takes no such text into its tables."""
+    OnAFile(copy).execute("UPDATE stored_events SET topic = CAST(x'ff' AS TEXT) WHERE notification_id = 8")
 
     with Journal.open(f"sqlite:///{copy}") as journal, pytest.raises(JournalDamaged) as found:
+        journal.verify("run")
+
+    assert found.value.position == 8
+
+
+def test_two_events_that_changed_places_are_found(kept: Place) -> None:
+    swap = "UPDATE stored_events SET originator_version = ? WHERE originator_id = 'run' AND originator_version = ?"
+    for pair in ((100, 8), (8, 13), (13, 100)):
+        kept.execute(swap, pair)
+
+    with Journal.open(kept.url) as journal, pytest.raises(JournalDamaged) as found:
         journal.verify("run")
 
     assert found.value.damage.position <= 8 <= found.value.damage.until

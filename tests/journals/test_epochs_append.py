@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,8 +27,8 @@ from engine.journal.errors import (
 from engine.journal.journal import Journal
 from engine.journal.seals import GENESIS, Head
 from tests.support.small_runs import append, body, end, sealed
-
-ROOT = Path(__file__).parents[2]
+from tests.support.stores import OnAFile, Place
+from tests.support.writers import writer
 
 
 def test_what_is_appended_is_what_is_read(journal: Journal) -> None:
@@ -138,12 +136,12 @@ def test_sealing_and_appending_in_one_go_records_the_same_as_in_two(journal: Jou
 
 
 def test_many_processes_may_make_one_journal_at_once(url: str) -> None:
-    writers = [_writer(url, f"run-{number}") for number in range(4)]
-    for writer in writers:
-        with writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "0\n"
-            writer.kill()
+    writers = [writer(url, f"run-{number}") for number in range(4)]
+    for writing in writers:
+        with writing:
+            assert writing.stdout is not None
+            assert writing.stdout.readline() == "0\n"
+            writing.kill()
 
     with Journal.open(url) as journal:
         assert sorted(journal.runs()) == [f"run-{number}" for number in range(4)]
@@ -207,10 +205,10 @@ def test_notes_lie_beside_the_run_and_change_no_digest(journal: Journal) -> None
     assert journal.verify("run") == (head,)
 
 
-def test_two_journals_of_the_same_run_hold_the_same_digests(tmp_path: Path) -> None:
+def test_two_journals_of_the_same_run_hold_the_same_digests(place: Place, tmp_path: Path) -> None:
     found = []
-    for name in ("one", "two"):
-        with Journal.open(f"sqlite:///{tmp_path}/{name}.db") as journal:
+    for name, url in (("one", place.url), ("two", f"sqlite:///{tmp_path}/two.db")):
+        with Journal.open(url) as journal:
             append(journal, f"run-{name}", range(4))
             found.append(journal.heads(f"run-{name}"))
 
@@ -236,7 +234,32 @@ def test_a_follower_sees_what_was_and_what_comes_from_here_and_elsewhere(url: st
     assert list(following) == [], "closing the journal ends the following"
 
 
-def test_a_full_disk_is_one_clear_line_and_keeps_what_was_recorded(journal: Journal, file: Path) -> None:
+def test_a_follower_sees_every_event_of_two_writing_processes_once_and_in_order(url: str) -> None:
+    writers = [writer(url, name) for name in ("one", "two")]
+    seen: list[tuple[int, str, int]] = []
+    reached = {"one": 0, "two": 0}
+    with Journal.open(url) as journal:
+        following = journal.follow()
+        while min(reached.values()) < 150:
+            entry = next(following)
+            seen.append((entry.notification, entry.run_id, entry.position))
+            reached[entry.run_id] = entry.position
+        for process in writers:
+            with process:
+                process.kill()
+        journal.verify("one")
+        journal.verify("two")
+
+    assert [notification for notification, _, _ in seen] == list(range(1, len(seen) + 1))
+    for name in ("one", "two"):
+        positions = [position for _, run_id, position in seen if run_id == name]
+        assert positions == list(range(1, len(positions) + 1))
+    runs = [run_id for _, run_id, _ in seen]
+    assert sum(before != after for before, after in pairwise(runs)) > 2, "both wrote at once"
+
+
+def test_a_full_disk_is_one_clear_line_and_keeps_what_was_recorded(in_a_file: Journal, file: Path) -> None:
+    journal = in_a_file
     append(journal, "run", range(2))
     pages = sqlite3.connect(file).execute("PRAGMA page_count").fetchone()[0]
     _on_every_connection(journal, lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}"))
@@ -263,7 +286,8 @@ def _on_every_connection(journal: Journal, act: Callable[[sqlite3.Connection], o
         act(connection._sqlite_conn)
 
 
-def test_a_journal_that_another_process_holds_says_so(journal: Journal, file: Path) -> None:
+def test_a_file_that_another_process_holds_says_so(in_a_file: Journal, file: Path) -> None:
+    journal = in_a_file
     append(journal, "run", range(1))
     _on_every_connection(journal, lambda connection: connection.execute("PRAGMA busy_timeout = 1"))
     other = sqlite3.connect(file, isolation_level=None)
@@ -315,14 +339,12 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
     assert file.read_bytes() == content
 
 
-def test_a_journal_of_a_newer_format_is_refused(url: str, file: Path) -> None:
-    Journal.open(url).close()
-    with sqlite3.connect(file) as connection:
-        connection.execute("PRAGMA user_version = 2")
-    connection.close()
+def test_a_journal_of_a_newer_format_is_refused(place: Place) -> None:
+    Journal.open(place.url).close()
+    place.execute("PRAGMA user_version = 2" if isinstance(place, OnAFile) else "UPDATE journal SET format = 2")
 
     with pytest.raises(JournalTooNew, match="has journal format 2 but this regrow reads up to 1"):
-        Journal.open(url)
+        Journal.open(place.url)
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
@@ -339,25 +361,13 @@ def test_a_run_that_is_not_there_is_missing(journal: Journal) -> None:
         journal.verify("nobody")
 
 
-def _writer(url: str, run_id: str) -> subprocess.Popen[str]:
-    script = ROOT / "tests" / "support" / "small_runs.py"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())}
-    return subprocess.Popen(
-        [sys.executable, str(script), url, run_id], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
-    )
-
-
-def _python_path() -> list[str]:
-    return [*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(ROOT)]
-
-
 @pytest.mark.parametrize("lines", [1, 3, 10, 40])
 def test_a_killed_writer_leaves_whole_epochs_that_go_on(url: str, lines: int) -> None:
-    with _writer(url, "run") as writer:
-        assert writer.stdout is not None
+    with writer(url, "run") as writing:
+        assert writing.stdout is not None
         for _ in range(lines):
-            writer.stdout.readline()
-        writer.send_signal(signal.SIGKILL)
+            writing.stdout.readline()
+        writing.send_signal(signal.SIGKILL)
 
     with Journal.open(url) as journal:
         heads = journal.verify("run")
@@ -368,12 +378,12 @@ def test_a_killed_writer_leaves_whole_epochs_that_go_on(url: str, lines: int) ->
 
 
 def test_a_reader_sees_whole_epochs_while_another_process_writes(url: str) -> None:
-    with _writer(url, "run") as writer:
-        assert writer.stdout is not None
-        writer.stdout.readline()
+    with writer(url, "run") as writing:
+        assert writing.stdout is not None
+        writing.stdout.readline()
         with Journal.open(url) as journal:
             lengths = [len(journal.raw("run")) for _ in range(200)]
-        writer.kill()
+        writing.kill()
 
     assert {length % 5 for length in lengths} == {0}
     assert lengths == sorted(lengths)

@@ -14,6 +14,7 @@ from engine.journal.codec import Codec
 from engine.journal.errors import BlobDamaged, BlobMissing, JournalDamaged, RunNameRefused
 from engine.journal.journal import Journal
 from tests.support.small_runs import large_report, sealed
+from tests.support.stores import Change, Place
 
 
 def test_a_report_of_a_hundred_thousand_seeds_goes_to_a_blob_and_comes_back_bit_for_bit(journal: Journal) -> None:
@@ -34,15 +35,15 @@ def test_a_report_of_a_hundred_thousand_seeds_goes_to_a_blob_and_comes_back_bit_
 
 
 @pytest.mark.parametrize("harm", ["flip", "delete", "swap"])
-def test_a_harmed_blob_is_damage_at_the_event_that_claims_it(journal: Journal, harm: str) -> None:
+def test_a_harmed_blob_is_damage_at_the_event_that_claims_it(journal: Journal, place: Place, harm: str) -> None:
     events = (PanicRaised(epoch=0, reason="small"), large_report(8_000))
     journal.append_epoch("run", 1, sealed(journal, "run", events, 0))
-    (blob,) = journal.blobs("run").folder.iterdir()
-    content = blob.read_bytes()
-    if harm == "delete":
-        blob.unlink()
-    else:
-        blob.write_bytes(content[:-300] + b"\x00" * 300 if harm == "flip" else b"")
+    changes: dict[str, Change] = {
+        "flip": lambda content: content[:-300] + b"\x00" * 300,
+        "delete": lambda _: None,
+        "swap": lambda _: b"",
+    }
+    place.change_blobs("run", changes[harm])
 
     with pytest.raises(JournalDamaged, match="damaged at position 2: ") as found:
         journal.verify("run")
@@ -68,18 +69,28 @@ def test_an_epoch_with_a_claim_appended_twice_adds_nothing(journal: Journal) -> 
     assert len(journal.raw("run")) == 2
 
 
-def test_blobs_lie_beside_the_journal_under_their_run_and_digest(journal: Journal, file: Path) -> None:
-    digest = journal.blobs("run").put(b"weights")
+def test_blobs_lie_beside_the_journal_under_their_run_and_digest(in_a_file: Journal, file: Path) -> None:
+    digest = in_a_file.blobs("run").put(b"weights")
 
     assert (file.parent / "journal.blobs" / "run" / digest).read_bytes() == b"weights"
-    assert journal.blobs("run").get(digest) == b"weights"
-    assert journal.blobs("run").put(b"weights") == digest
 
 
-def test_a_blob_is_read_only_as_it_was_written(tmp_path: Path) -> None:
-    blobs = BlobStore(tmp_path).for_run("run")
+def test_a_blob_is_kept_once_and_for_its_own_run(journal: Journal, place: Place) -> None:
+    one, other = journal.blobs("one"), journal.blobs("other")
+    digest = one.put(b"weights")
+
+    assert one.put(b"weights") == other.put(b"weights") == digest
+    assert one.get(digest) == b"weights"
+    other.release(digest)
+    assert one.get(digest) == b"weights"
+    with pytest.raises(BlobMissing, match=f"blob {digest} is missing"):
+        other.get(digest)
+
+
+def test_a_blob_is_read_only_as_it_was_written(journal: Journal, place: Place) -> None:
+    blobs = journal.blobs("run")
     digest = blobs.put(b"weights")
-    blobs.path(digest).write_bytes(b"weightS")
+    place.change_blobs("run", lambda _: b"weightS")
 
     with pytest.raises(BlobDamaged, match=f"blob {digest} is damaged"):
         blobs.get(digest)
@@ -89,22 +100,30 @@ def test_a_blob_is_read_only_as_it_was_written(tmp_path: Path) -> None:
     blobs.release(digest)
 
 
-def test_putting_a_blob_again_heals_it(tmp_path: Path) -> None:
-    blobs = BlobStore(tmp_path).for_run("run")
+def test_putting_a_blob_again_heals_it(journal: Journal, place: Place) -> None:
+    blobs = journal.blobs("run")
     digest = blobs.put(b"weights")
-    blobs.path(digest).write_bytes(b"")
+    place.change_blobs("run", lambda _: b"")
 
     assert blobs.put(b"weights") == digest
     assert blobs.get(digest) == b"weights"
+
+
+def test_nothing_is_left_beside_a_blob_that_was_healed(tmp_path: Path) -> None:
+    blobs = BlobStore(tmp_path).for_run("run")
+    digest = blobs.put(b"weights")
+    blobs.path(digest).write_bytes(b"")
+    blobs.put(b"weights")
+
     assert [path.name for path in blobs.folder.iterdir()] == [digest]
 
 
 @pytest.mark.parametrize("digest", ["", "../../etc/passwd", "AB" * 32, "ab" * 31])
-def test_what_is_no_digest_names_no_blob(tmp_path: Path, digest: str) -> None:
+def test_what_is_no_digest_names_no_blob(journal: Journal, digest: str) -> None:
     with pytest.raises(BlobMissing, match="names no blob"):
-        BlobStore(tmp_path).for_run("run").get(digest)
+        journal.blobs("run").get(digest)
 
 
-def test_a_run_that_is_no_plain_name_has_no_blobs(tmp_path: Path) -> None:
+def test_a_run_that_is_no_plain_name_has_no_blobs(journal: Journal) -> None:
     with pytest.raises(RunNameRefused, match="is no run id"):
-        BlobStore(tmp_path).for_run("../other")
+        journal.blobs("../other")

@@ -150,7 +150,7 @@ def test_training_that_gives_other_weights_with_equal_metrics_is_told_apart(fold
         header = lab.show(run).state.started
     tamiyo, karn = composition.policies(header)
 
-    divergence = replay(events, LiveTrainer(composition.data(header), MemoryStore()), tamiyo, karn)
+    divergence = replay(events, LiveTrainer(composition.data(header), MemoryStore()), lambda header: (tamiyo, karn))
 
     assert divergence is not None
     assert (divergence.position, divergence.epoch) == (at + 1, 4)

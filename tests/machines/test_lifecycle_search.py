@@ -33,11 +33,11 @@ from domain.events import (
     DomainEvent,
     EpochCompleted,
     EpochMetrics,
-    FaultKind,
     RunStarted,
     SeedFaulted,
     SeedGerminated,
 )
+from domain.faults import FaultKind
 from domain.gates import Evidence, GateSettings
 from domain.identifiers import BlueprintId, SeedId
 from domain.lifecycle import ADAPTING, PROFILES, Edge, Gate, LifecycleProfile, Stage

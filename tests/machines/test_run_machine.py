@@ -25,7 +25,6 @@ from domain.events import (
     CheckpointSaved,
     DomainEvent,
     EpochCompleted,
-    FaultKind,
     FieldReportFiled,
     LayerHealthReported,
     PanicRaised,
@@ -34,6 +33,7 @@ from domain.events import (
     RunStarted,
     SeedFaulted,
 )
+from domain.faults import FaultKind
 from domain.gates import StageWindow
 from domain.health import LayerHealthReport, SeedProgress
 from domain.identifiers import BlueprintId, SeedId

@@ -19,10 +19,10 @@ from domain.events import (
     AdaptationConcluded,
     AlphaChanged,
     DomainEvent,
-    FaultKind,
     FieldReportFiled,
     SeedFaulted,
 )
+from domain.faults import FaultKind
 from domain.gates import Evidence, GateSettings
 from domain.lifecycle import PROFILES, Gate
 from domain.seed import Boundary, Refusal, Seed, decide, roll_back, succumb

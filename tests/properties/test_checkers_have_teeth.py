@@ -8,6 +8,7 @@ import pytest
 
 from domain import events
 from domain.catalogue import registrations
+from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
     AlphaChanged,
@@ -17,22 +18,21 @@ from domain.events import (
     DomainEvent,
     EpochCompleted,
     EpochSealed,
-    FaultKind,
     FieldReportFiled,
     PanicRaised,
     RollbackOrdered,
     RunEnded,
-    RunEnding,
     RunStarted,
     SeedGerminated,
     StageChanged,
 )
+from domain.faults import FaultKind
 from domain.identifiers import SeedId
 from domain.karn.no_invention import NoInvention
 from domain.lifecycle import Gate, Outcome, Stage
 from domain.safety import SafetyConfig
 from engine.checkers import check
-from engine.recording import Discard
+from engine.sink import Discard
 from engine.session import EpochView, Session
 from tests.support.chaotic_policy import ChaoticTamiyo
 from tests.support.headers import small_header

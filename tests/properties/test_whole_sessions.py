@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from domain.catalogue import registrations
 from domain.commands import Advance, Decision, Germinate, GraftingStrategy, Reads, RollBack, Wait
+from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
     CommandRefused,
@@ -20,13 +21,12 @@ from domain.events import (
     DomainEvent,
     EpochCompleted,
     EpochSealed,
-    FaultKind,
     FieldReportFiled,
     RollbackOrdered,
     RunEnded,
-    RunEnding,
     StageChanged,
 )
+from domain.faults import FaultKind
 from domain.header import RunHeader
 from domain.identifiers import SeedId
 from domain.karn.no_invention import NoInvention
@@ -116,7 +116,7 @@ def test_whatever_a_controller_orders_every_invariant_holds_and_the_run_replays(
     events, _ = recorded(header, curve, tamiyo)
     assert check(events) == []
     assert same_state(events) is None
-    divergence = replay(events, RecordedTrainer(events), tamiyo, NoInvention())
+    divergence = replay(events, RecordedTrainer(events), lambda header: (tamiyo, NoInvention()))
     assert divergence is None, divergence.line
 
 
@@ -160,7 +160,7 @@ def test_a_run_resumed_at_any_checkpoint_goes_on_to_the_same_events(
     if state.ending is not None:
         return
     resumed = Session(trainer, tamiyo, NoInvention(), first)
-    resumed.resume(state, {kept.checkpoint: trainer.restore(kept.checkpoint, state) for kept in state.checkpoints})
+    resumed.resume(state, state.checkpoints[-1].checkpoint, {kept.checkpoint: trainer.restore(kept.checkpoint, state) for kept in state.checkpoints})
     while resumed.state.ending is None:
         resumed.step()
     rest = [event for event in whole.events if event.epoch > state.epoch]
@@ -213,7 +213,8 @@ def test_a_policy_that_breaks_down_ends_the_run_and_nothing_of_its_step_is_done(
     assert not any(isinstance(event, DecisionMade) and event.epoch == 4 for event in events)
     assert views[-1].state.ending is RunEnding.POLICY_FAILED
     assert check(events) == []
-    again = replay(events, RecordedTrainer(events), BreakingTamiyo(at=4, instead=breakdowns()[kind]), NoInvention())
+    breaking = BreakingTamiyo(at=4, instead=breakdowns()[kind])
+    again = replay(events, RecordedTrainer(events), lambda header: (breaking, NoInvention()))
     assert again is None
 
 

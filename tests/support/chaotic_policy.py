@@ -17,6 +17,7 @@ from domain.commands import (
     Decision,
     Germinate,
     GraftingStrategy,
+    LegalActions,
     Reads,
     Recover,
     Reset,
@@ -27,10 +28,14 @@ from domain.identifiers import BlueprintId, SeedId
 from domain.lifecycle import Gate, Stage
 from domain.run import RunState
 from domain.seed import forward_gate
+from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
 from domain.values import Value
 
 STREAM: Final = "chaos"
+AGAIN: Final = "chaos/again"
+KEPT: Final = 0.9
+"""Probability that a growth decision stays what it was to be."""
 UNKNOWN_BLUEPRINT: Final = BlueprintId("f" * 64)
 
 
@@ -61,18 +66,17 @@ class ChaoticTamiyo:
     def step(self, observation: Observation, memory: Tally, random: Randomness) -> Step[Tally]:
         """Up to ``orders_max`` orders."""
         dice = random.generator(STREAM)
-        decisions = []
+        decisions: list[Decision] = []
         for _ in range(int(dice.integers(0, self.orders_max + 1))):
             command = self._order(observation.state, dice)
-            decisions.append(
-                Decision(
-                    command=command,
-                    reason="chaos",
-                    confidence=float(dice.choice([0.1, 1.0, 1.0, 1.0])),
-                    urgency=float(dice.choice([0.5, 0.85, 1.0])),
-                    draws=(random.drawn(STREAM, 4),),
-                )
+            decision = Decision(
+                command=command,
+                reason="chaos",
+                confidence=float(dice.choice([0.1, 1.0, 1.0, 1.0])),
+                urgency=float(dice.choice([0.5, 0.85, 1.0])),
             )
+            legal = legal_actions(observation.state, [earlier.command for earlier in decisions])
+            decisions.append(_drawn_again(decision, legal, random))
         return Step(tuple(decisions), Tally(orders=memory.orders + len(decisions)))
 
     def _order(self, state: RunState, dice: np.random.Generator) -> Command:
@@ -95,6 +99,29 @@ class ChaoticTamiyo:
             return Recover(seed=seed)
         gate = forward_gate(state.seed(seed), state.boundary(seed))
         return Wait() if gate is None else Advance(seed=seed, gate=gate.gate)
+
+
+def _drawn_again(decision: Decision, legal: LegalActions, random: Randomness) -> Decision:
+    """A growth decision kept with probability ``KEPT``, else any legal action; odds are given what was to be ordered.
+
+    Other orders are no choice among actions, and so are not said to be drawn.
+    """
+    number = legal.index(decision.command)
+    if number is None:
+        return decision
+    dice, alike = random.generator(AGAIN), (1 - KEPT) / len(legal)
+    odds = dict.fromkeys(range(len(legal)), alike) | {number: KEPT + alike}
+    taken = number if dice.random() < KEPT else int(dice.integers(len(legal)))
+    return Decision(
+        command=legal.action(taken),
+        reason=decision.reason,
+        confidence=decision.confidence,
+        urgency=decision.urgency,
+        propensity=odds[taken],
+        draws=(random.drawn(STREAM, 4), random.drawn(AGAIN, 2)),
+        legal=legal,
+        odds=tuple(odds.items()),
+    )
 
 
 def _pick(dice: np.random.Generator, options: list[Any]) -> Any:

@@ -17,6 +17,7 @@ from domain.events import (
     BlueprintRegistered,
     DomainEvent,
     EpochCompleted,
+    RunForked,
     RunStarted,
     SeedGerminated,
     StageChanged,
@@ -41,10 +42,17 @@ NOBODY = PolicyReference(name="by-hand", source_digest="00" * 32)
 
 
 def header(
-    task: TaskSettings, features: int, *, hidden: tuple[int, ...] = (8,), seeds: int = 2, key: int = 1, **training: Any
+    task: TaskSettings,
+    features: int,
+    *,
+    hidden: tuple[int, ...] = (8,),
+    seeds: int = 2,
+    key: int = 1,
+    dropout: float = 0.0,
+    **training: Any,
 ) -> RunHeader:
     """A header of the full profile; ``training`` are fields of TrainingSettings."""
-    host = HostSettings(hidden=hidden, seeds_per_layer=seeds)
+    host = HostSettings(hidden=hidden, seeds_per_layer=seeds, dropout=dropout)
     return RunHeader(
         regrow="0",
         scenario="by-hand",
@@ -65,12 +73,34 @@ def header(
     )
 
 
+def amended(
+    header: RunHeader,
+    *,
+    run_key: int | None = None,
+    dropout: float | None = None,
+    hardware: HardwareContext | None = None,
+    **training: Any,
+) -> RunHeader:
+    """``header`` with what is given in its place; ``training`` are fields of TrainingSettings."""
+    share = header.host.dropout if dropout is None else dropout
+    return header.model_copy(
+        update={
+            "run_key": header.run_key if run_key is None else run_key,
+            "hardware": hardware or header.hardware,
+            "host": header.host.model_copy(update={"dropout": share}),
+            "training": TrainingSettings(**{**dict(header.training), **training}),
+        }
+    )
+
+
 class HandRun:
     """A live run whose decisions are taken by the caller, boundary by boundary."""
 
     def __init__(self, trainer: LiveTrainer, header: RunHeader, library: tuple[BlueprintRegistered, ...] = ()) -> None:
         self.trainer = trainer
         self.state = RunState()
+        self.events: list[DomainEvent] = []
+        """What was recorded, in order."""
         self.trained: Trained | None = None
         trainer.plant(header)
         for event in (RunStarted(epoch=0, header=header), *(library or registrations())):
@@ -80,6 +110,12 @@ class HandRun:
         """Fold events into the state."""
         for event in events:
             self.state = evolve(self.state, event)
+            self.events.append(event)
+
+    def fork(self, header: RunHeader) -> None:
+        """Go on under another header."""
+        self.trainer.amend(header)
+        self.record(RunForked(epoch=self.state.epoch + 1, parent="by-hand", parent_digest="00" * 32, header=header))
 
     def train(self, epochs: int = 1) -> Trained:
         """Train; nothing is decided at these boundaries."""

@@ -11,11 +11,11 @@ from domain.events import (
     CheckpointSaved,
     DomainEvent,
     EpochMetrics,
-    FaultKind,
     RollbackOrdered,
     SeedFaulted,
     TestScored,
 )
+from domain.faults import FaultKind
 from domain.header import RunHeader
 from domain.health import METRICS, LayerHealthReport, SeedProgress
 from domain.identifiers import Epoch, SeedId
@@ -64,6 +64,10 @@ class ScriptedTrainer:
 
     def plant(self, header: RunHeader) -> None:
         """Nothing to build."""
+        self._header = header
+
+    def amend(self, header: RunHeader) -> None:
+        """Only the layout matters to a script."""
         self._header = header
 
     def train(self, epoch: Epoch, state: RunState) -> Trained:

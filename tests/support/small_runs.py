@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from domain.commands import Cull, Decision, Draw
+from domain.endings import RunEnding
 from domain.events import (
     DecisionMade,
     DomainEvent,
@@ -16,7 +17,6 @@ from domain.events import (
     EpochSealed,
     LayerHealthReported,
     RunEnded,
-    RunEnding,
     StageChanged,
 )
 from domain.health import METRICS, LayerHealthReport, SeedProgress

@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 from support.observations import at_epoch, header, metrics, observe, planted, run
 
-from domain.commands import Germinate, Wait
+from domain.commands import Decision, Germinate, Wait
 from domain.events import DecisionMade, SeedGerminated
 from domain.gates import GateSettings
 from domain.lifecycle import Stage
 from domain.run import RunState
 from domain.tamiyo.always_grow import AlwaysGrow
 from domain.tamiyo.config import TamiyoConfig
+from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.never_grow import NeverGrow
 from domain.tamiyo.policy import NoMemory
 from domain.tamiyo.random_growth import RandomGrowth, germinable_pairs
@@ -102,6 +103,22 @@ def test_the_propensities_of_everything_that_can_be_drawn_sum_to_one() -> None:
 
     assert 0.95 + pairs * (0.05 / pairs) == pytest.approx(1.0)
     assert drawn(STATE, 1, probability=0.05).propensity in {0.95, 0.05 / pairs}  # type: ignore[attr-defined]
+
+
+def test_random_growth_says_what_every_pair_had() -> None:
+    pairs = germinable_pairs(STATE)
+    for key in range(20):
+        decision: Decision = drawn(STATE, key, probability=0.3)  # type: ignore[assignment]
+        assert decision.legal == legal_actions(STATE)
+        assert len(decision.odds) == len(pairs) + 1
+        assert decision.odds[0] == (0, 0.7)
+        named = [decision.legal.action(number) for number, _ in decision.odds[1:]]
+        assert [(each.seed, each.blueprint_id) for each in named if isinstance(each, Germinate)] == [
+            (seed, record.blueprint_id) for seed, record in pairs
+        ]
+        assert {each.grafting for each in named if isinstance(each, Germinate)} == {
+            STATE.started.tamiyo_config.default_grafting_strategy
+        }
 
 
 def test_random_growth_draws_nothing_where_there_is_no_choice() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from domain.blueprint import ConfidenceLevel
 from domain.catalogue import registrations
-from domain.events import BlueprintRegistered, DomainEvent, RunEnded, RunEnding
+from domain.endings import RunEnding
+from domain.events import BlueprintRegistered, DomainEvent, RunEnded
 from domain.identifiers import BlueprintId
 from domain.library import (
     GENESIS,

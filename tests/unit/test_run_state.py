@@ -10,6 +10,7 @@ import pytest
 
 from domain.catalogue import registrations
 from domain.commands import GraftingStrategy, Reads
+from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
     AlphaChanged,
@@ -23,7 +24,6 @@ from domain.events import (
     RollbackOrdered,
     RollbackSource,
     RunEnded,
-    RunEnding,
     RunStarted,
     SeedGerminated,
     StageChanged,

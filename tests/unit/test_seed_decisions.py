@@ -27,13 +27,13 @@ from domain.events import (
     AlphaChanged,
     DomainEvent,
     EpochMetrics,
-    FaultKind,
     FieldReportFiled,
     GraftingChanged,
     SeedFaulted,
     SeedGerminated,
     StageChanged,
 )
+from domain.faults import FaultKind
 from domain.gates import Evidence, GateSettings
 from domain.health import SeedProgress
 from domain.identifiers import BlueprintId, SeedId

@@ -11,7 +11,8 @@ import torch
 
 from domain.catalogue import registrations
 from domain.commands import Reads
-from domain.events import CheckpointSaved, FaultKind, RollbackOrdered, RollbackSource
+from domain.events import CheckpointSaved, RollbackOrdered, RollbackSource
+from domain.faults import FaultKind
 from domain.identifiers import BlueprintId, Epoch, SeedId
 from domain.lifecycle import Stage
 from engine.trainers.data import Part, TaskData

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from domain.events import FaultKind, SeedFaulted
+from domain.events import SeedFaulted
+from domain.faults import FaultKind
 from domain.identifiers import SeedId
 
 GRADIENT_NORM_MAX: Final = 1e3

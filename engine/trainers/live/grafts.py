@@ -13,7 +13,7 @@ from torch.nn.utils import get_total_norm, skip_init
 
 from domain.blueprint import BlueprintGraph, Combine
 from domain.commands import Reads
-from domain.events import FaultKind
+from domain.faults import FaultKind
 from domain.header import LayerLayout
 from domain.health import SeedProgress
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
@@ -43,9 +43,9 @@ VARIANCE_MIN: Final = 1e-12
 """Added to the variance of what an isolated blueprint reads: a constant input cannot be explained, not even by chance."""
 
 
-def generator(run_key: int, name: str) -> torch.Generator:
-    """A torch generator at the start of the named stream."""
-    return torch.Generator().manual_seed(stream_seed(run_key, name))
+def generator(run_key: int, name: str, epoch: int = 0) -> torch.Generator:
+    """A torch generator at the start of the named stream of ``epoch``."""
+    return torch.Generator().manual_seed(stream_seed(run_key, name, epoch))
 
 
 def linear(inputs: int, outputs: int, random: torch.Generator) -> nn.Linear:

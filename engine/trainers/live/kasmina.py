@@ -26,7 +26,7 @@ STAGES: Final = tuple(Stage)
 STRATEGIES: Final = tuple(GraftingStrategy)
 """The code of a grafting strategy is its place here; -1 is none."""
 Watch = Callable[[Tensor, Tensor, Tensor], None]
-"""Is shown a pass, detached: the layer's input, its ungrafted output and what it gives on."""
+"""Is shown a pass, detached: the layer's input, its ungrafted and its grafted output, both before any dropout."""
 
 
 @final
@@ -78,19 +78,21 @@ class KasminaLayer(nn.Module):
         """Compiled blueprints by the seed's index, in the forward pass or not."""
         self._writing: tuple[Graft, ...] = ()
         self._watch: Watch | None = None
+        self._dropout: Callable[[Tensor], Tensor] | None = None
 
-    def arrange(self, watch: Watch | None = None) -> None:
-        """Work out who writes in the next passes, and show each of them to ``watch``."""
-        if self.is_idle and watch is None and not self.grafts:
+    def arrange(self, watch: Watch | None = None, dropout: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Work out who writes in the next passes, show each of them to ``watch`` and hand on what ``dropout`` leaves."""
+        if self.is_idle and watch is None and dropout is None and not self.grafts:
             return  # nothing to change, and setting an attribute of a torch module costs microseconds
         ordered = [self.grafts[index] for index in sorted(self.grafts)]
         self._writing = tuple(graft for graft in ordered if graft.stage in IN_FORWARD and graft.alpha > 0.0)
         self._watch = watch
+        self._dropout = dropout
 
     @property
     def is_idle(self) -> bool:
         """Whether a pass is the host's alone."""
-        return not self._writing and self._watch is None
+        return not self._writing and self._watch is None and self._dropout is None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, inputs) to (B, outputs)."""
@@ -98,7 +100,7 @@ class KasminaLayer(nn.Module):
         grafted = self._grafted(inputs, outputs) if self._writing else outputs
         if self._watch is not None:
             self._watch(inputs.detach(), outputs.detach(), grafted.detach())
-        return grafted
+        return grafted if self._dropout is None else self._dropout(grafted)
 
     def _grafted(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         pieces: list[Tensor] = []

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from domain.commands import Reads
-from domain.events import FaultKind
+from domain.faults import FaultKind
 from domain.header import RunHeader
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
 from domain.library import BlueprintLibrary, UnknownBlueprint
@@ -26,7 +26,7 @@ from engine.trainers.live.checkpoints import GraftRecord
 from engine.trainers.live.grafts import IN_FORWARD, LOADED, Graft
 from engine.trainers.live.host import build_host
 from engine.trainers.live.kasmina import KasminaLayer, SeedColumns
-from engine.trainers.live.optimizer import HOST, DynamicOptimizer, load_state, state_tensors
+from engine.trainers.live.optimizer import HOST, DynamicOptimizer, blueprint_rate, load_state, state_tensors
 from engine.trainers.live.probes import LayerProbe
 from engine.trainers.trainer import CheckpointDamaged
 
@@ -39,7 +39,7 @@ class GrownNetwork:
     """Host, grafts and optimizer of one run."""
 
     def __init__(self, header: RunHeader, classes: int) -> None:
-        self._header: Final = header
+        self._header = header
         self.module: Final = build_host(header.layout, classes, header.run_key)
         self.layers: Final = tuple(layer for layer in self.module if isinstance(layer, KasminaLayer))
         self.probes: Final = tuple(LayerProbe(layer) for layer in self.layers)
@@ -49,6 +49,14 @@ class GrownNetwork:
         """Blueprints compiled since the planting, a number a layer."""
         self.host_trains = True
         self._bare: Final = nn.Sequential(*(part for layer in self.layers for part in _parts(layer)), self.module[-1])
+
+    def amend(self, header: RunHeader) -> None:
+        """Grow and learn under ``header`` from now on, of the same layout. What stands here stays, moments included."""
+        self._header = header
+        self.optimizer.amend(header.training)
+        for graft in self.grafts:
+            if graft.isolation is not None:
+                graft.isolation.optimizer.param_groups[0]["lr"] = blueprint_rate(header.training)
 
     @property
     def route(self) -> nn.Sequential:
@@ -159,8 +167,7 @@ class GrownNetwork:
             graft.isolation = None
 
     def _isolate(self, graft: Graft) -> None:
-        training = self._header.training
-        graft.isolate(training.learning_rate * training.blueprint_learning_rate_factor, self._header.run_key)
+        graft.isolate(blueprint_rate(self._header.training), self._header.run_key)
 
     def _is_optimized(self, graft: Graft) -> bool:
         """Whether the optimizer keeps its moments: from the graft on, until it is gone or frozen for good."""

@@ -6,7 +6,7 @@ Source: Tolaria's dynamic optimizer manager (domain reference I3).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import torch
@@ -30,6 +30,11 @@ class Group:
     parameters: Mapping[str, nn.Parameter]
     """By their names in the whole network, in a fixed order; not empty."""
     learning_rate: float
+
+
+def blueprint_rate(settings: TrainingSettings) -> float:
+    """The learning rate of every blueprint, alone or in the host."""
+    return settings.learning_rate * settings.blueprint_learning_rate_factor
 
 
 def adam(parameters: Iterable[Tensor], learning_rate: float) -> torch.optim.Adam:
@@ -58,7 +63,7 @@ class DynamicOptimizer:
 
         A parameter that was trained before keeps its moments and steps; a new one starts without.
         """
-        rate = self._settings.learning_rate * self._settings.blueprint_learning_rate_factor
+        rate = blueprint_rate(self._settings)
         groups = (self._host, *(Group(name, parameters, rate) for name, parameters in blueprints if parameters))
         wanted = [id(parameter) for group in groups for parameter in group.parameters.values()]
         present = [id(parameter) for group in self._groups for parameter in group.parameters.values()]
@@ -78,6 +83,16 @@ class DynamicOptimizer:
                 if parameter in old.state:
                     self._adam.state[parameter] = old.state[parameter]
         return True
+
+    def amend(self, settings: TrainingSettings) -> None:
+        """Learn at the rates and with the weight decay of ``settings`` from now on; moments and steps stay."""
+        self._settings = settings
+        self._host = replace(self._host, learning_rate=settings.learning_rate)
+        rate = blueprint_rate(settings)
+        self._groups = (self._host, *(replace(group, learning_rate=rate) for group in self._groups[1:]))
+        for group, options in zip(self._groups, self._adam.param_groups, strict=True):
+            options["lr"] = group.learning_rate
+            options["weight_decay"] = settings.weight_decay
 
     def clear(self) -> None:
         """Drop every gradient; a parameter without one is not stepped and its moments stay as they are."""

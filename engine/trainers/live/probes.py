@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from domain.header import LayerLayout
 from domain.health import METRICS
 from domain.values import Column
 from engine.trainers.live.kasmina import KasminaLayer
@@ -150,8 +149,3 @@ def _pair_sums(centred: Tensor, squares: Tensor, widths: Sequence[int]) -> Tenso
         return torch.stack([torch.mm(chunk.T, chunk).abs_().sum() for chunk in chunks])
     cube = unit.view(len(unit), len(widths), widths[0]).transpose(0, 1)
     return torch.bmm(cube.transpose(1, 2), cube).abs_().sum(dim=(1, 2))
-
-
-def host_flops(layout: LayerLayout) -> int:
-    """Operations of the layer's own linear map and ReLU on one sample."""
-    return layout.outputs * (2 * layout.inputs + 2)

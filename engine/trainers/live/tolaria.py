@@ -1,14 +1,14 @@
 """Tolaria: the live trainer. Trains the host and whatever grows in it, one epoch at a time, on torch.
 
-Nothing random is left running between epochs: weights are drawn when something is built, the order of the data from
-the epoch's own stream. A checkpoint therefore needs no generator.
+Nothing random is left running between epochs: weights are drawn when something is built, the order of the data and
+what dropout silences from streams of their own, at a place that the epoch's number gives. A checkpoint therefore needs
+no generator and no sampler. Torch's global generator is never used.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, final
 
 import torch
@@ -19,25 +19,26 @@ from domain.events import (
     CheckpointSaved,
     DomainEvent,
     EpochMetrics,
-    FaultKind,
     RollbackOrdered,
     SeedFaulted,
     TestScored,
 )
+from domain.faults import FaultKind
 from domain.header import RunHeader
 from domain.health import LayerHealthReport, SeedProgress
 from domain.identifiers import Epoch, SeedId
 from domain.run import RunState
 from domain.values import Column
-from engine.randomness import stream
-from engine.trainers.data import Part, TaskData, TaskLoader
+from engine.trainers.data import TaskData, TaskLoader
 from engine.trainers.live.checkpoints import CheckpointStore, Snapshot, Structure, load, pack
+from engine.trainers.live.dropout import Dropout
 from engine.trainers.live.fingerprint import settle
 from engine.trainers.live.grafts import IN_FORWARD
 from engine.trainers.live.kasmina import KasminaLayer, Watch
 from engine.trainers.live.network import GrownNetwork
 from engine.trainers.live.optimizer import DynamicOptimizer
-from engine.trainers.live.probes import LayerProbe, host_flops
+from engine.trainers.live.order import Samples
+from engine.trainers.live.probes import LayerProbe
 from engine.trainers.live.watchdog import Watchdog
 from engine.trainers.trainer import Trained
 
@@ -49,17 +50,9 @@ _Failures = Mapping[SeedId, tuple[FaultKind, str]]
 """Seeds whose blueprint could not be compiled, and why."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Samples:
-    """A part of the data as tensors."""
-
-    inputs: Tensor
-    labels: Tensor
-
-    @classmethod
-    def of(cls, part: Part) -> _Samples:
-        return cls(torch.tensor(part.inputs), torch.tensor(part.labels))
+def _fixed(header: RunHeader) -> tuple[object, ...]:
+    """What a planted trainer can never change: task, host sizes, layout and threads."""
+    return header.task, header.host.hidden, header.host.seeds_per_layer, header.layout, header.training.threads
 
 
 @final
@@ -71,17 +64,25 @@ class _Planted:
             raise ValueError(
                 f"the layout expects {header.layout[0].inputs} features but task {header.task.name} has {data.features}"
             )
-        self.header: Final = header
+        self.header = header
         self.network: Final = GrownNetwork(header, data.classes)
-        self.train: Final = _Samples.of(data.train)
-        self.validation: Final = _Samples.of(data.validation)
-        self.test: Final = _Samples.of(data.test)
+        self.train: Final = Samples.of(data.train)
+        self.validation: Final = Samples.of(data.validation)
+        self.test: Final = Samples.of(data.test)
         self.watchdog = Watchdog()
         self.passes = 0
         """Forward passes since the planting, scoring left out."""
         self.quiet: Final[dict[int, tuple[dict[str, Column], LayerHealthReport]]] = {}
         """Of layers in which nothing grows, by number: the report last built and the columns it was built from."""
         self._is_large: Final = sum(entry.numel() for entry in self.network.host.values()) > DIGEST_PARAMETERS_MAX
+
+    def amend(self, header: RunHeader) -> None:
+        """Put ``header`` in force. The data stay those that were planted, whatever its run key."""
+        planted, wanted = _fixed(self.header), _fixed(header)
+        assert planted == wanted, f"a trainer planted with {planted} cannot be amended to {wanted}"
+        self.header = header
+        self.network.amend(header)
+        self.quiet.clear()  # their latencies are those of the hardware before
 
     def digest(self, epoch: int) -> str:
         """Digest of the weights; of a large host every eighth epoch, in between empty: it costs 2 % of an epoch."""
@@ -113,6 +114,13 @@ class LiveTrainer:
         settle(header.training.threads)
         data = self._data if isinstance(self._data, TaskData) else self._data(header.task, header.run_key)
         self._planted = _Planted(header, data)
+
+    def amend(self, header: RunHeader) -> None:
+        """Train under ``header`` from the next epoch on: its run key, training, dropout and hardware.
+
+        The data, the host and the threads are those of the planting; asserts that ``header`` agrees.
+        """
+        self._here.amend(header)
 
     # Training
 
@@ -149,22 +157,16 @@ class LiveTrainer:
         )
 
     def _train(self, epoch: int) -> tuple[float, float, str | None]:
-        """One pass over the training data: mean loss, accuracy, and why it panicked, or None."""
+        """The epoch's training batches: mean loss and accuracy over the samples seen, and why it panicked, or None."""
         here = self._here
-        order = torch.from_numpy(
-            stream(here.header.run_key, "tolaria/order", epoch).permutation(len(here.train.labels))
-        )
-        size = here.header.training.batch_size
-        batches = zip(
-            torch.split(here.train.inputs[order], size), torch.split(here.train.labels[order], size), strict=True
-        )
-        network, optimizer = here.network, here.network.optimizer
+        header, network, optimizer = here.header, here.network, here.network.optimizer
         learning = [graft for graft in network.grafts if graft.stage in IN_FORWARD]
+        dropout = Dropout(header.host.dropout, header.run_key, epoch) if header.host.dropout else None
         for layer in network.layers:
-            layer.arrange(_learn_alone(layer))
+            layer.arrange(_learn_alone(layer), dropout)
         route = network.route
-        total, right = 0.0, 0
-        for number, (inputs, labels) in enumerate(batches):
+        total, right, seen = 0.0, 0, 0
+        for number, (inputs, labels) in enumerate(here.train.batches(epoch, header.run_key, header.training)):
             logits = route(inputs)
             loss = functional.cross_entropy(logits, labels)
             here.passes += 1
@@ -173,6 +175,7 @@ class LiveTrainer:
                 return value, math.nan, f"the training loss of epoch {epoch} is {value} in batch {number}"
             total += value * len(labels)
             right += int((logits.argmax(dim=1) == labels).sum())
+            seen += len(labels)
             if loss.requires_grad:
                 optimizer.clear()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -180,8 +183,7 @@ class LiveTrainer:
                 optimizer.step()
                 for graft in stepping:
                     graft.stepped()
-        samples = len(here.train.labels)
-        return total / samples, right / samples, None
+        return total / seen, right / seen, None
 
     def _validate(self, epoch: int, failures: _Failures) -> tuple[float, float, tuple[LayerHealthReport, ...]]:
         """Loss and accuracy on the validation data, and what the layers looked like meanwhile."""
@@ -197,7 +199,7 @@ class LiveTrainer:
             layer.arrange()
         return loss, accuracy, reports
 
-    def _assess(self, samples: _Samples) -> tuple[float, float]:
+    def _assess(self, samples: Samples) -> tuple[float, float]:
         """Loss in nats and accuracy of the network as it stands, in one batch: another batch shape is other bits."""
         logits = self._here.network.route(samples.inputs)
         right = (logits.argmax(dim=1) == samples.labels).sum()
@@ -233,7 +235,7 @@ class LiveTrainer:
         here = self._here
         hardware = here.header.hardware
         grafts = [layer.grafts[index] for index in sorted(layer.grafts)]
-        work = host_flops(layer.layout) + sum(graft.flops for graft in grafts if graft.stage in IN_FORWARD)
+        work = layer.layout.flops + sum(graft.flops for graft in grafts if graft.stage in IN_FORWARD)
         counts = [0] * layer.layout.seeds
         for graft in grafts:
             counts[graft.seed.index] = graft.faults.total

@@ -1,0 +1,134 @@
+"""What could be chosen at a boundary: to wait, or to plant an offered blueprint that fits in a seed that is free.
+
+This is asked at every boundary, so nothing is worked out twice: what is remembered between calls belongs to objects that
+never change (a state, a library's records, a graph) and is told apart by their identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final, Generic, TypeVar, final
+
+from domain.blueprint import BlueprintGraph, blueprint_id
+from domain.blueprint_record import BlueprintRecord
+from domain.commands import Command, Decision, Germinate, GraftingStrategy, LegalActions, Odds, Plant, Plot, Reads, Wait
+from domain.header import LayerLayout
+from domain.identifiers import BlueprintId, SeedId
+from domain.run import RunState
+from domain.shapes import fits
+from domain.tamiyo.plateau import places_free
+
+GRAFTINGS: Final = tuple(GraftingStrategy)
+
+HeldT = TypeVar("HeldT")
+
+
+@final
+class _Same(Generic[HeldT]):
+    """Stands for one very object, which must never change, as a key. Keeps it alive, so that its identity stays its own."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: HeldT) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.held is other.held
+
+    def __hash__(self) -> int:
+        return id(self.held)
+
+
+def legal_actions(state: RunState, ordered: Iterable[Command] = ()) -> LegalActions:
+    """The choice of a boundary, ``ordered`` germinations of this boundary taken off: their places and their seeds.
+
+    A blueprint reads what the configuration says it reads; what else a policy may order with it is no part of the
+    choice. While no place is free there is only to wait.
+    """
+    taken = frozenset(command.seed for command in ordered if isinstance(command, Germinate))
+    return _legal_actions(_Same(state), taken)
+
+
+@lru_cache(maxsize=4)  # a policy asks, and whoever checks what it says asks again
+def _legal_actions(of: _Same[RunState], taken: frozenset[SeedId]) -> LegalActions:
+    state = of.held
+    if places_free(state) <= len(taken):
+        return LegalActions()
+    unfree = taken | {name for name, seed in state.seeds.items() if not seed.may_germinate(state.epoch)}
+    records, preference = _Same(state.library.records), state.started.tamiyo_config.reads_preference
+    plots = []
+    for layer in state.started.layout:
+        for width, slots in _slots(layer):  # slots of one layer and width take the same blueprints
+            seeds = tuple(slot for slot in slots if slot not in unfree) if unfree else slots
+            plants = _plants(records, preference, layer.inputs, layer.outputs, width) if seeds else ()
+            if plants:
+                plots.append(Plot(seeds=seeds, plants=plants, graftings=GRAFTINGS))
+    return LegalActions(plots=tuple(plots))
+
+
+@lru_cache(maxsize=1024)
+def _slots(layer: LayerLayout) -> tuple[tuple[int, tuple[SeedId, ...]], ...]:
+    """The seeds of a layer by the width of their chunks, in order."""
+    found: dict[int, list[SeedId]] = {}
+    for index in range(layer.seeds):
+        found.setdefault(layer.chunk_width(index), []).append(SeedId(layer=layer.layer, index=index))
+    return tuple((width, tuple(seeds)) for width, seeds in found.items())
+
+
+@lru_cache(maxsize=1024)
+def _plants(
+    records: _Same[Mapping[BlueprintId, BlueprintRecord]],
+    preference: Reads | None,
+    inputs: int,
+    outputs: int,
+    chunk: int,
+) -> tuple[Plant, ...]:
+    """What of a library can be planted into a slot of such widths, by number."""
+    widths = {Reads.CHUNK: chunk, Reads.LAYER: outputs, Reads.INPUT: inputs, Reads.BOTH: inputs + outputs}
+    found = []
+    for record in records.held.values():
+        reads = preference or record.metadata.default_reads
+        if record.is_offered and _takes(_Same(record.graph), record.blueprint_id, widths[reads], chunk):
+            found.append(Plant(blueprint_id=record.blueprint_id, reads=reads))
+    return tuple(found)
+
+
+@lru_cache(maxsize=16384)
+def _takes(graph: _Same[BlueprintGraph], name: BlueprintId, read: int, chunk: int) -> bool:
+    """Whether the graph is the one it is named after, and fits."""
+    return blueprint_id(graph.held) == name and fits(graph.held, read=read, chunk=chunk)
+
+
+def fitting(seed: SeedId, state: RunState) -> tuple[BlueprintRecord, ...]:
+    """The offered blueprints that fit the slot, by number: those that ``RunState.problem`` finds nothing against."""
+    layer, records = state.layer(seed.layer), state.library.records
+    preference = state.started.tamiyo_config.reads_preference
+    plants = _plants(_Same(records), preference, layer.inputs, layer.outputs, layer.chunk_width(seed.index))
+    return tuple(records[plant.blueprint_id] for plant in plants)
+
+
+def with_choice(decision: Decision, legal: LegalActions) -> Decision:
+    """The decision of a policy that draws nothing, with what it could have chosen instead: all odds are on its order.
+
+    Any other order than to wait or to germinate is forced, and one that is not legal is for the lifecycle to refuse.
+    """
+    number = legal.index(decision.command)
+    if number is None or not isinstance(decision.command, Germinate | Wait):
+        return decision
+    return decision.model_copy(update={"legal": legal, "odds": ((number, 1.0),)})
+
+
+def carried_over(decision: Decision, legal: LegalActions) -> Decision | None:
+    """A growth decision of the same boundary after another order before it: its odds over what is legal now.
+
+    None where it is not legal any more, or where something it could have drawn is not.
+    """
+    if legal.index(decision.command) is None:
+        return None
+    if decision.legal is None or decision.legal == legal:
+        return decision
+    old = decision.legal
+    numbers = [(legal.index(old.action(number)), chance) for number, chance in decision.odds]
+    odds: Odds = tuple(sorted((number, chance) for number, chance in numbers if number is not None))
+    return decision.model_copy(update={"legal": legal, "odds": odds}) if len(odds) == len(numbers) else None

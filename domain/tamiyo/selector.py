@@ -1,0 +1,60 @@
+"""The implementation's blueprint choice: its ``BlueprintSelector``'s score over every blueprint that fits the slot."""
+
+from __future__ import annotations
+
+from domain.blueprint_record import BlueprintRecord
+from domain.commands import Considered
+from domain.lifecycle import Stage
+from domain.run import RunState
+from domain.shapes import memory_mb
+from domain.tamiyo.blueprint_strategies import reads_of
+from domain.tamiyo.growth import Option, Options, Site
+from domain.tamiyo.legal import fitting
+from domain.tamiyo.memory import TamiyoMemory
+
+
+def by_selector(site: Site, state: RunState, memory: TamiyoMemory) -> Options:
+    """Every offered blueprint that fits, by score, the lower number of equals first; weighed are all, by number."""
+    del memory
+    config = state.started.tamiyo_config
+    present = {
+        grown.adaptation.blueprint_id
+        for grown in state.seeds.values()
+        if grown.adaptation is not None and grown.stage in {Stage.LOADING, Stage.ACTIVE, Stage.FOSSILIZED}
+    }
+    scored = [
+        (record, _score(record, site, state, present=record.blueprint_id in present))
+        for record in fitting(site.seed, state)
+    ]
+    ranked = sorted(scored, key=lambda entry: (-entry[1], entry[0].number))
+    return Options(
+        ranked=tuple(
+            Option(record, reads_of(record, config), score, f" with {record.name}, which scores {score:.2f}")
+            for record, score in ranked
+        ),
+        considered=tuple(Considered(option=record.name, score=score) for record, score in scored),
+    )
+
+
+def _score(record: BlueprintRecord, site: Site, state: RunState, *, present: bool) -> float:
+    """The assessed ``BlueprintSelector``'s score.
+
+    10 accuracy gain + 5 stability gain - 5 risk - 0.01 a MB - 0.1 a ms, + 2 where health is under 0.3 and the
+    blueprint promises stability, - 10 where it is present already. Stability gain is the estimate less a half, which
+    is what is estimated of nothing; its speed gain has no counterpart here and counts as 0, like latency, which at
+    this size is microseconds.
+    """
+    layer = state.layer(site.seed.layer)
+    reads = reads_of(record, state.started.tamiyo_config)
+    read, chunk = layer.read_width(reads, site.seed.index), layer.chunk_width(site.seed.index)
+    estimates = record.metadata.estimates
+    stability_gain = estimates.stability_estimate - 0.5
+    bonus = 2.0 if site.health < 0.3 and stability_gain > 0.01 else 0.0
+    return (
+        10.0 * estimates.past_accuracy_gain_estimate
+        + 5.0 * stability_gain
+        - 5.0 * record.metadata.urabrask.risk_score
+        - 0.01 * memory_mb(record.graph, read=read, chunk=chunk)
+        + bonus
+        - (10.0 if present else 0.0)
+    )

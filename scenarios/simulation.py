@@ -1,0 +1,135 @@
+"""Simulated runs: fit dynamics to a journal's runs, make headers for them, keep and find the dynamics of a run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from domain.events import DomainEvent, EpochSealed, RunStarted
+from domain.header import Fingerprint, RunHeader
+from domain.karn.policy import KarnPolicy
+from domain.tamiyo.policy import TamiyoPolicy
+from engine.journal.errors import BlobMissing, RunMissing
+from engine.journal.journal import Journal
+from engine.session import Session
+from engine.trainers.simulated.dynamics import Dynamics, DynamicsUnreadable, load, parse
+from engine.trainers.simulated.trainer import SimulatedTrainer
+from scenarios import composition
+from scenarios.specification import BadInput, Scenario
+
+PREFIX: Final = "simulated:"
+
+
+def fit_runs(journal: Journal, run_ids: Sequence[str]) -> Dynamics:
+    """Dynamics fitted to recorded live runs of one scenario. Raises BadInput, RunMissing, JournalDamaged."""
+    from engine.trainers.simulated.fitting import fit  # scipy is not for commands that fit nothing
+
+    runs = [journal.events(run_id) for run_id in run_ids]
+    for run_id, events in zip(run_ids, runs, strict=True):
+        if not events:
+            raise RunMissing(f"there is no run {run_id!r} in {journal.name}; `regrow runs` lists those there are")
+        trainer = _header(events).trainer
+        if trainer.startswith(PREFIX):
+            raise BadInput(f"run {run_id} was simulated itself; fit dynamics to live runs")
+    try:
+        return fit(runs, policies=[settings(_header(events)) for events in runs])
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+
+
+def settings(header: RunHeader) -> str:
+    """Policy and the settings it decides by, as one name: equal names, equal policies."""
+    config = header.tamiyo_config.model_dump_json(exclude_defaults=True)
+    return f"{header.tamiyo.name} {config} {header.gates.model_dump_json(exclude_defaults=True)}"
+
+
+def dynamics_in(path: Path) -> Dynamics:
+    """Dynamics from a file of ``regrow fit``. Raises BadInput."""
+    try:
+        return load(path)
+    except DynamicsUnreadable as error:
+        raise BadInput(str(error)) from error
+    except OSError as error:
+        raise BadInput(f"dynamics file {path}: {error.strerror}; make one with `regrow fit`") from error
+
+
+def simulated_header(
+    scenario: Scenario, run_key: int, tamiyo_name: str | None, karn_name: str | None, dynamics: Dynamics
+) -> tuple[RunHeader, TamiyoPolicy, KarnPolicy]:
+    """The header of a simulated run to be, and its policies. Raises BadInput, also for dynamics of another task."""
+    if dynamics.task != scenario.task.name:
+        raise BadInput(
+            f"the dynamics are of task {dynamics.task} but scenario {scenario.name} has task {scenario.task.name}; "
+            "fit some to runs of that scenario"
+        )
+    live, tamiyo, karn = composition.header(scenario, run_key, tamiyo_name, karn_name, fingerprint())
+    return live.model_copy(update={"trainer": f"{PREFIX}{dynamics.digest}"}), tamiyo, karn
+
+
+def fingerprint() -> Fingerprint:
+    """What the bits of a simulated run depend on: numpy's generators and the C library's exponential, no torch."""
+    return Fingerprint(
+        torch="none",
+        python=platform.python_version(),
+        cpu_capability=f"numpy {np.__version__}",
+        machine=platform.machine(),
+        threads=1,
+    )
+
+
+def keep(journal: Journal, run_id: str, dynamics: Dynamics) -> str:
+    """Put the dynamics into the run's blobs, so that the run can be verified and resumed; gives their digest."""
+    return journal.blobs(run_id).put(dynamics.canonical)
+
+
+def dynamics_of(journal: Journal, run_id: str) -> Dynamics:
+    """The dynamics that a simulated run was trained by. Raises BadInput, RunMissing, BlobDamaged."""
+    events = journal.events(run_id, 0, 1)
+    if not events:
+        raise RunMissing(f"there is no run {run_id!r} in {journal.name}; `regrow runs` lists those there are")
+    trainer = _header(events).trainer
+    if not trainer.startswith(PREFIX):
+        raise BadInput(f"run {run_id} has a {trainer} trainer; only simulated runs have dynamics")
+    digest = trainer.removeprefix(PREFIX)
+    try:
+        return parse(journal.blobs(run_id).get(digest), f"blob {digest[:12]}")
+    except BlobMissing as error:
+        raise BadInput(
+            f"the dynamics {digest[:12]} of run {run_id} are missing; an imported run brings none"
+        ) from error
+    except DynamicsUnreadable as error:
+        raise BadInput(str(error)) from error
+
+
+def simulate(
+    scenario: Scenario, run_key: int, tamiyo_name: str | None, dynamics: Dynamics, member: int | None = None
+) -> list[DomainEvent]:
+    """The events of one simulated run that is recorded nowhere."""
+    header, tamiyo, karn = simulated_header(scenario, run_key, tamiyo_name, None, dynamics)
+    tape = _Tape()
+    Session(SimulatedTrainer(dynamics, member=member), tamiyo, karn, tape).run(header, composition.first_library())
+    return tape.events
+
+
+class _Tape:
+    """A sink that keeps the events, for whoever wants to read them right away."""
+
+    def __init__(self) -> None:
+        self.events: list[DomainEvent] = []
+
+    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
+        """Keep them; the seal has no log digest."""
+        self.events += events
+        return EpochSealed(
+            epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
+        )
+
+
+def _header(events: Sequence[DomainEvent]) -> RunHeader:
+    started = events[0]
+    assert isinstance(started, RunStarted), "a run opens with its header"
+    return started.header
