@@ -248,9 +248,9 @@ def odds_problem(decision: Decision) -> str | None:
     legal, odds = decision.legal, decision.odds
     if legal is None:
         return "odds need the legal actions that they are over" if odds else None
-    numbers = [number for number, _ in odds]
-    if numbers != sorted(set(numbers)) or not all(0 <= number < len(legal) for number in numbers):
-        return f"odds must name legal actions 0 to {len(legal) - 1} in ascending order, each once"
+    numbers, count = [number for number, _ in odds], len(legal)
+    if numbers != sorted(set(numbers)) or not all(0 <= number < count for number in numbers):
+        return f"odds must name legal actions 0 to {count - 1} in ascending order, each once"
     if not all(math.isfinite(chance) and 0 < chance <= 1 for _, chance in odds):
         return "every probability in odds must be above 0 and at most 1; leave out what has none"
     total = math.fsum(chance for _, chance in odds)

@@ -93,7 +93,7 @@ def check_ending(events: Sequence[DomainEvent]) -> Iterator[str]:
         header = next((event.header for event in told if isinstance(event, RunStarted | RunForked)), header)
         panics = panics + 1 if any(isinstance(event, PanicRaised) for event in told) else 0
         ending = next((event.ending for event in told if isinstance(event, RunEnded)), None)
-        if ending is RunEnding.POLICY_FAILED or _left_recording(told):
+        if ending in {RunEnding.POLICY_FAILED, RunEnding.LEFT_RECORDING}:
             continue
         due = header is not None and epoch >= header.epochs
         wanted = (
@@ -101,12 +101,6 @@ def check_ending(events: Sequence[DomainEvent]) -> Iterator[str]:
         )
         if ending is not wanted:
             yield f"epoch {epoch}: the ending should be {wanted} but is {ending}"
-
-
-def _left_recording(told: Iterable[DomainEvent]) -> bool:
-    """Whether a run over a recording ended in this epoch because nothing recorded follows: no network can be scored."""
-    ending = next((event.ending for event in told if isinstance(event, RunEnded)), None)
-    return ending is RunEnding.LEFT_RECORDING
 
 
 def check_decisions(events: Sequence[DomainEvent]) -> Iterator[str]:
@@ -195,10 +189,16 @@ def check_rollbacks(events: Sequence[DomainEvent]) -> Iterator[str]:
 
 
 def check_scores(events: Sequence[DomainEvent]) -> Iterator[str]:
-    """The test set is scored at the planting, where a seed germinated and at the ending, and never else."""
+    """The test set is scored at the planting, where a seed germinated and at the ending, and never else.
+
+    A run over a recording that ends where that did not has no network to score.
+    """
+    trainer = ""
     for epoch, told in _epochs(events):
+        trainer = next((event.header.trainer for event in told if isinstance(event, RunStarted | RunForked)), trainer)
         wanted = ["planting"] if epoch == 0 else []
-        if _left_recording(told):
+        endings = {event.ending for event in told if isinstance(event, RunEnded)}
+        if trainer == "recorded" and endings & {RunEnding.LEFT_RECORDING, RunEnding.POLICY_FAILED}:
             continue
         wanted += ["germination"] if any(isinstance(event, SeedGerminated) for event in told) else []
         wanted += ["ending"] if any(isinstance(event, RunEnded) for event in told) else []

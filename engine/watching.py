@@ -8,7 +8,7 @@ choice is found.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -18,6 +18,7 @@ from domain.header import RunHeader
 from domain.karn.policy import KarnObservation, KarnPolicy, KarnStep, Proposal
 from domain.tamiyo.legal import legal_actions, with_choice
 from domain.tamiyo.policy import Observation, Randomness, Step, TamiyoPolicy
+from domain.tamiyo.softened import remembered
 from domain.values import Value
 from engine.controllers import Controllers, PolicyFailed
 from engine.memories import Memories
@@ -25,6 +26,8 @@ from engine.randomness import BoundaryRandomness
 from engine.session import Session
 from engine.sink import Discard
 from engine.trainers.recorded import RecordedTrainer
+
+Under = RunHeader | Callable[[RunHeader], RunHeader] | None
 
 
 @final
@@ -56,6 +59,9 @@ class Watched:
 
     epoch: int
     seen: Observation
+    """As the watching policy saw it, under its own header."""
+    recorded_profile: str
+    """The lifecycle that the recorded policy decided under."""
     recorded: tuple[Decision, ...]
     chosen: tuple[Decision, ...]
 
@@ -95,10 +101,10 @@ def choice_of(decisions: Sequence[Decision], seen: Observation) -> Choice:
     return Choice(legal_actions(seen.state), ((0, 1.0),), Wait())
 
 
-def watch(
-    events: Sequence[DomainEvent], tamiyo: TamiyoPolicy, karn: KarnPolicy, header: RunHeader | None = None
-) -> Past:
+def watch(events: Sequence[DomainEvent], tamiyo: TamiyoPolicy, karn: KarnPolicy, header: Under = None) -> Past:
     """Show a recording to policies that do not decide; ``header`` is the one that they think they run under.
+
+    It can be given as a function of the recorded one in force; by default it is that one.
 
     Raises PolicyFailed.
     """
@@ -113,10 +119,19 @@ def watch(
         if forked is not None:
             both = Memories(session.memories.tamiyo, session.memories.karn)
             session.fork(forked, reciting, _RecitingKarn(events, reciting, karn), both, session.saved)
-        session.step()
-        if reciting.failure is not None:
-            raise reciting.failure
+        try:
+            session.step()
+        except _Unbearable as unbearable:
+            raise unbearable.failure from unbearable
     return Past(tuple(reciting.boundaries), session.memories, session.saved)
+
+
+class _Unbearable(BaseException):
+    """A watching policy failed. No Exception: the session would take it for its own policy's failure, and end."""
+
+    def __init__(self, failure: PolicyFailed) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 def _is_of_the_library(event: DomainEvent) -> bool:
@@ -132,7 +147,7 @@ class _Reciting:
         events: Sequence[DomainEvent],
         controllers: Controllers,
         watching: TamiyoPolicy,
-        header: RunHeader | None,
+        header: Under,
     ) -> None:
         self._decisions: defaultdict[int, list[Decision]] = defaultdict(list)
         for event in events:
@@ -140,28 +155,31 @@ class _Reciting:
                 self._decisions[event.epoch].append(event.decision)
         self._watching = watching
         self.controllers = controllers
-        self.header = header
+        self._header = header
         self.boundaries: list[Watched] = []
-        self.failure: PolicyFailed | None = None
-        """How one of the watching policies failed. The session takes it for its own policy's failure, and would end."""
+        self.key = header.run_key if isinstance(header, RunHeader) else None
+        """The run key of the header that both think they run under, where it is given."""
         self.profile = watching.profile
 
     def initial(self) -> Any:
         return self._watching.initial()
 
     def step(self, observation: Observation, memory: Value, random: Randomness) -> Step[Any]:
+        in_force = observation.state.started
+        header = self._header(in_force) if callable(self._header) else self._header or in_force
         seen = observation
-        if self.header is not None:
-            seen = replace(observation, state=replace(observation.state, header=self.header))
-            random = BoundaryRandomness(self.header.run_key, observation.epoch)
+        if header is not in_force:
+            seen = replace(observation, state=replace(observation.state, header=header))
+            random = BoundaryRandomness(header.run_key, observation.epoch)
         try:
             step = self.controllers.decide(seen, memory, random)
         except PolicyFailed as failure:
-            self.failure = failure
-            raise
+            raise _Unbearable(failure) from failure
         recorded = tuple(self._decisions[observation.epoch])
-        self.boundaries.append(Watched(observation.epoch, seen, recorded, step.decisions))
-        return Step(recorded, step.memory)
+        self.boundaries.append(Watched(observation.epoch, seen, in_force.profile, recorded, step.decisions))
+        # What it remembers is what was done, not what it would have done.
+        germinated = any(isinstance(decision.command, Germinate) for decision in recorded)
+        return Step(recorded, remembered(self._watching, step, seen, memory, germinated=germinated))
 
 
 @final
@@ -179,18 +197,18 @@ class _RecitingKarn:
                 proposed = None
         self._reciting = reciting
         self._karn = karn
+        self._key = reciting.key
 
     def initial(self) -> Any:
         return self._karn.initial()
 
     def step(self, observation: KarnObservation, memory: Value, random: Randomness) -> KarnStep[Any]:
-        if self._reciting.header is not None:
-            random = BoundaryRandomness(self._reciting.header.run_key, observation.epoch)
+        if self._key is not None:
+            random = BoundaryRandomness(self._key, observation.epoch)
         try:
             step = self._reciting.controllers.invent(observation, memory, random)
         except PolicyFailed as failure:
-            self._reciting.failure = failure
-            raise
+            raise _Unbearable(failure) from failure
         return KarnStep(tuple(self._proposals[observation.epoch]), step.memory)
 
 

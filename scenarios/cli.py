@@ -10,11 +10,11 @@ import sys
 
 from typer import TyperException
 
-from scenarios.commands import looking, proving, recording, wondering
+from scenarios.commands import attributing, comparing, looking, proving, recording, wondering
 from scenarios.commands.answering import USAGE, app, say
 
-COMMANDS = (looking, recording, wondering, proving)
-"""In the order in which the help lists them: modules register their commands when they are imported."""
+COMMANDS = (looking, recording, comparing, attributing, wondering, proving)
+"""The modules register their commands when they are imported."""
 
 
 def main() -> None:

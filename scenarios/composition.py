@@ -31,6 +31,7 @@ TAMIYO: Final = {
     "fixed_schedule": "domain.tamiyo.controls:FixedSchedule",
     "random_time": "domain.tamiyo.controls:RandomTime",
     "random_blueprint": "domain.tamiyo.controls:RandomBlueprint",
+    "with": "domain.tamiyo.without:With",
     "without": "domain.tamiyo.without:Without",
 }
 KARN: Final = {"no_invention": "domain.karn.no_invention:NoInvention"}

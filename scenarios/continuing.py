@@ -183,9 +183,7 @@ def _trained_up_to(
 def _trainers(journal: Journal, run_id: str, recording: Callable[[], Sequence[DomainEvent]]) -> Trainers:
     """The trainer that a header names, with the blobs of ``run_id``; a recorded one gives back ``recording``."""
     return lambda header: (
-        WhatIfTrainer(recording())
-        if header.trainer == "recorded"
-        else trainers.live(header, journal.blobs(run_id))
+        WhatIfTrainer(recording()) if header.trainer == "recorded" else trainers.live(header, journal.blobs(run_id))
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from domain.commands import Decision
+from domain.commands import Command, Decision, Germinate, Wait
+from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
     CommandRefused,
@@ -21,6 +22,7 @@ from domain.events import (
 )
 from domain.identifiers import SeedId
 from domain.run import RunState
+from engine.ledger import Ledger
 from engine.replay import RUNGS, Verification
 from engine.session import EpochView
 from scenarios.lab import Moment
@@ -28,12 +30,15 @@ from scenarios.results import RunResult
 
 
 @contextmanager
-def progress(epochs: int, *, quiet: bool) -> Iterator[Callable[[EpochView], None]]:
-    """A live line on a terminal; elsewhere one line for each epoch in which something was decided."""
+def progress(epochs: int, *, quiet: bool, after: int = 0) -> Iterator[Callable[[EpochView], None]]:
+    """A live line on a terminal; elsewhere one line for each epoch in which something was decided.
+
+    Epochs up to ``after`` were recorded before: nothing is told of them again.
+    """
     if quiet:
         yield lambda view: None
     elif not sys.stderr.isatty():
-        yield _tell
+        yield lambda view: _tell(view) if view.state.epoch > after else None
     else:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
@@ -51,7 +56,12 @@ def progress(epochs: int, *, quiet: bool) -> Iterator[Callable[[EpochView], None
                 nonlocal last
                 decided = [event.decision for event in view.events if isinstance(event, DecisionMade)]
                 last = describe(decided[-1]) if decided else last
-                bar.update(task, completed=view.state.epoch, description=f"{_state_line(view.state)} | {last[:70]}")
+                told = (
+                    f"{_state_line(view.state)} | {last[:70]}"
+                    if view.state.epoch > after
+                    else "training up to there again"
+                )
+                bar.update(task, completed=view.state.epoch, total=view.state.started.epochs, description=told)
 
             yield watch
 
@@ -74,10 +84,14 @@ def describe(decision: Decision) -> str:
     return f"{command.kind}{seed}: {decision.reason}"
 
 
-def result_lines(result: RunResult, state: RunState) -> list[str]:
-    """A run that was just recorded."""
+def result_lines(result: RunResult, state: RunState, reason: str = "") -> list[str]:
+    """A run that was just recorded; ``reason`` is why it ended."""
     metrics = result.metrics
     lines = [f"run {result.run}", f"ending {result.ending}: {result.epochs} epochs, digest {result.digest}"]
+    if result.parent is not None:
+        lines.insert(1, _lineage(result.parent, result.at_epoch))
+    if state.ending is RunEnding.LEFT_RECORDING:
+        lines.append(f"{reason}; nothing recorded later was used")
     if metrics.test_accuracy is not None:
         before = metrics.test_accuracy_before_growth
         grown = f"{before:.3f} before growth, " if before is not None else ""
@@ -85,6 +99,10 @@ def result_lines(result: RunResult, state: RunState) -> list[str]:
     ended = ", ".join(f"{count} {outcome}" for outcome, count in sorted(metrics.outcomes.items()))
     lines.append(f"adaptations: {ended or 'none concluded'}, {len(state.active)} under way")
     return lines
+
+
+def _lineage(parent: str, at_epoch: int | None) -> str:
+    return f"a fork of {parent}, the same up to the end of epoch {at_epoch}"
 
 
 def ending_line(state: RunState, reason: str) -> str:
@@ -144,6 +162,8 @@ def moment_json(moment: Moment, only: SeedId | None) -> dict[str, Any]:
         "ending": state.ending.value if state.ending else None,
         "metrics": state.recent[-1].model_dump(mode="json") if state.recent else None,
         "parameters": state.parameters,
+        "parent": moment.parent,
+        "at_epoch": moment.at_epoch,
         "seeds": seeds,
     }
 
@@ -160,6 +180,7 @@ def moment_lines(moment: Moment, history: Sequence[DomainEvent], only: SeedId | 
     lines = [
         f"{moment.run} at epoch {moment.epoch} of {header.epochs}: {_state_line(state)}",
         f"scenario {header.scenario}, Tamiyo {header.tamiyo.name}, profile {header.profile}, run key {header.run_key}",
+        *([_lineage(moment.parent, moment.at_epoch)] if moment.parent is not None else []),
         f"digest {moment.digest}",
         "",
     ]
@@ -198,6 +219,35 @@ def _told(event: DomainEvent, state: RunState) -> str | None:
             return f"{at}rollback by {event.source.value} to epoch {event.checkpoint_epoch}: {event.reason}"
         case _:
             return None
+
+
+def ledger_lines(told: Ledger) -> list[str]:
+    """A ledger, one boundary a line, and what it comes to."""
+    lines = [f"{'epoch':>5}  {'recorded':22}{'chosen':22}{'probability':>12}{'propensity':>12}{'legal':>7}"]
+    for entry in told.entries:
+        marks = ["forced"] if entry.is_forced else []
+        if entry.differs:
+            marks.append(f"{_kinds(entry.recorded_orders)} was ordered, {_kinds(entry.chosen_orders)} would have been")
+        lines.append(
+            f"{entry.epoch:5}  {_choice(entry.recorded):22}{_choice(entry.chosen):22}{entry.probability:12.6f}"
+            f"{entry.propensity:12.6f}{entry.legal_actions:7}  {'; '.join(marks)}".rstrip()
+        )
+    if told.boundary is None:
+        return [*lines, f"{told.tamiyo} orders as recorded at every boundary of {told.epochs} epochs"]
+    lines.append(f"{told.tamiyo} first orders otherwise at epoch {told.boundary}")
+    if told.is_forced:
+        after = "from there on it is shown the answers to orders that were not its own: for off-policy weights only"
+    else:
+        after = "nothing recorded after it reaches the policy; --all goes on all the same"
+    return [*lines, after]
+
+
+def _choice(command: Germinate | Wait) -> str:
+    return f"germinate {command.seed} {command.blueprint_id[:6]}" if isinstance(command, Germinate) else "wait"
+
+
+def _kinds(commands: Sequence[Command]) -> str:
+    return ", ".join(command.kind for command in commands) or "nothing"
 
 
 def rung_lines(reached: Verification) -> list[str]:

@@ -7,62 +7,24 @@ again, an evaluation goes on where it was cut off and trains nothing twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, final
 
 from domain.values import Value
 from engine.evaluation.leaderboard import Leaderboard, leaderboard
+from engine.evaluation.on_ray import RayMissing, RayUnreachable
 from engine.evaluation.racing import Race
 from engine.evaluation.sweep import JobFailed, sweep
 from engine.randomness import stream
-from scenarios import specification
 from scenarios.controls import Arm, control_arms
 from scenarios.figures import Figures, figures
 from scenarios.lab import Lab
 from scenarios.once import fork_once, run_once
-from scenarios.specification import BadInput, Scenario
+from scenarios.question import FAILED_SCORE, Metric, Question, check
+from scenarios.specification import BadInput
 
-Metric = Literal["final_accuracy", "best_accuracy", "area", "reward"]
-METRICS: Final[Mapping[str, str]] = {
-    "final_accuracy": "final test accuracy",
-    "best_accuracy": "best validation accuracy",
-    "area": "mean validation accuracy over the epochs",
-    "reward": "sum of the shaped rewards",
-}
 LOOKS: Final = 5
 """Batches of a race."""
-FAILED_SCORE: Final = 0.0
-"""What a run counts as that ended badly: dropping it would compare only the runs that went well."""
-
-
-@final
-class Question(Value):
-    """What an evaluation asks."""
-
-    scenario: Scenario
-    policies: tuple[str, ...]
-    baseline: str
-    """One of them."""
-    keys: tuple[int, ...]
-    at: int | None = None
-    """Every policy takes over after this epoch of a run under ``origin``; None: each runs from scratch."""
-    origin: str = "never_grow"
-    metric: Metric = "final_accuracy"
-    level: float = 0.95
-
-    @property
-    def arms(self) -> tuple[Arm, ...]:
-        """The policies on this scenario."""
-        return tuple(Arm(label=policy, policy=policy, scenario=self.scenario) for policy in self.policies)
-
-    @property
-    def estimand(self) -> str:
-        """What each number is about, in a sentence."""
-        what, epochs = METRICS[self.metric], self.scenario.training.epochs
-        data = f"{self.scenario.name}, {len(self.keys)} run keys"
-        if self.at is None:
-            return f"{what} after {epochs} epochs of {data}, from scratch"
-        return f"{what} after {epochs} epochs of {data}, switch at epoch {self.at} of runs under {self.origin}"
 
 
 @final
@@ -142,7 +104,10 @@ class Sweeper:
             for _ in sweep(before, perform, on=self._on, workers=self._workers):
                 pass
         jobs = [self._trial(question, arm, key, question.at) for arm in arms for key in keys]
-        yield from sweep(jobs, perform, on=self._on, workers=self._workers, progress=self._tell)
+        try:
+            yield from sweep(jobs, perform, on=self._on, workers=self._workers, progress=self._tell)
+        except (ValueError, RayMissing, RayUnreachable) as error:
+            raise BadInput(f"--on {self._on}: {error}") from error
 
     def _trial(self, question: Question, arm: Arm, key: int, at: int | None) -> Trial:
         where = "" if at is None else f" after epoch {at}"
@@ -185,18 +150,6 @@ def _controls(question: Question, trials: Sequence[tuple[Trial, Tried | JobFaile
     told = [result.figures for _, result in trials if isinstance(result, Tried) and result.arm == policy]
     arms = control_arms(question.scenario, told, from_scratch=question.at is None)
     return [arm for arm in arms if arm.label not in question.policies]
-
-
-def check(question: Question) -> None:
-    """Raises BadInput for a question that has no answer."""
-    if len(set(question.policies)) != len(question.policies) or not question.policies:
-        raise BadInput(f"--tamiyo {','.join(question.policies)}: name policies, each once")
-    if question.baseline not in question.policies:
-        raise BadInput("--baseline " + specification.unknown("policy", question.baseline, question.policies))
-    if len(set(question.keys)) != len(question.keys) or not question.keys:
-        raise BadInput("--keys: name run keys, each once")
-    if question.at is not None and not 0 <= question.at < question.scenario.training.epochs:
-        raise BadInput(f"--at {question.at}: the runs have epochs 0 to {question.scenario.training.epochs}")
 
 
 def _raced(question: Question, sweeper: Sweeper) -> Evaluation:

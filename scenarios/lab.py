@@ -5,27 +5,18 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, final
+from typing import TYPE_CHECKING, Any, Final, Self, final
 
 from domain.events import (
-    AdaptationConcluded,
-    AlphaChanged,
-    DecisionMade,
     DomainEvent,
-    FieldReportFiled,
-    GraftingChanged,
-    RollbackOrdered,
     RunEnded,
     RunForked,
     RunStarted,
-    SeedFaulted,
-    SeedGerminated,
-    StageChanged,
     TestScored,
 )
 from domain.header import RunHeader
@@ -38,17 +29,33 @@ from engine.courses import headers_of
 from engine.journal.archive import export_run, import_run
 from engine.journal.journal import Journal
 from engine.journal.seals import Head
+from engine.ledger import Ledger
+from engine.rebuilding import state_at
 from engine.recording import JournalSink
 from engine.replay import Verification, verify
 from engine.session import EpochView, Session
-from scenarios import composition, continuing, specification
+from engine.trainers.simulated.dynamics import Dynamics
+from scenarios import composition, continuing, imagining, ledgers, simulation, specification
+from scenarios.comparing import Comparison, compare_runs
 from scenarios.figures import CPU_SECONDS
+from scenarios.frames import frames, query
+from scenarios.history import HISTORY, concerns
+from scenarios.imagining import SimulatedEvaluation
+from scenarios.question import Question
 from scenarios.results import RunMetrics, RunResult, result_of
 from scenarios.retraining import retrain_elsewhere
 from scenarios.specification import BadInput, Scenario
 
+if TYPE_CHECKING:
+    import polars
+
+    from scenarios.attribution import Attribution
+    from scenarios.evaluation import Evaluation
+
 DEFAULT_JOURNAL: Final = "sqlite:///.regrow/journal.db"
 
+NAME_MAX: Final = 48
+"""Characters of a policy's name that a run id holds."""
 STARTED_AT: Final = "started_at"
 """The note of a run that was recorded here, as against imported."""
 PARENT: Final = "parent"
@@ -66,6 +73,10 @@ class Moment:
     digest: str
     """Of the log up to this epoch; at the last epoch the run's digest."""
     state: RunState
+    parent: str | None = None
+    """The run that it is a fork of."""
+    at_epoch: int | None = None
+    """The last epoch in common with it."""
 
 
 @final
@@ -73,7 +84,10 @@ class Lab:
     """A journal and what can be done with it. Use as a context manager."""
 
     def __init__(self, journal: str = DEFAULT_JOURNAL) -> None:
+        self.address = journal
+        """Where the journal is, so that other processes can open it too."""
         self.journal = Journal.open(journal)
+        self._address = journal
 
     def __enter__(self) -> Self:
         return self
@@ -156,6 +170,72 @@ class Lab:
         self.journal.note(child, CPU_SECONDS, f"{time.process_time() - began:.3f}")
         return self.result(child)
 
+    def compare(self, runs: Sequence[str]) -> Comparison:
+        """Runs side by side; the first is what the others stand beside. Raises RunMissing, BadInput for fewer than two."""
+        if len(set(runs)) != len(runs) or len(runs) < 2:
+            raise BadInput(f"compare {' '.join(runs)}: name two runs or more, each once")
+        for run_id in runs:
+            self.head(run_id)
+        return compare_runs(self.journal, runs)
+
+    def evaluate(
+        self,
+        question: Question,
+        *,
+        on: str = "local",
+        workers: int = 2,
+        race: bool = False,
+        controls: bool = False,
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> Evaluation:
+        """Answer a question exactly, by training whatever of it is not recorded yet.
+
+        ``on`` is local, ray or ray=ADDRESS. Raises BadInput for a question without an answer.
+        """
+        from scenarios.evaluation import Sweeper, evaluate  # which needs a Lab itself, in each worker
+
+        sweeper = Sweeper(self._address, on=on, workers=workers, progress=progress)
+        return evaluate(question, sweeper, race=race, controls=controls)
+
+    def fit(self, scenario: Scenario, out: Path) -> tuple[Dynamics, int]:
+        """Fit simulated dynamics to the live runs of a scenario and write them to a file; gives them and how many runs.
+
+        Raises BadInput for too few runs or a file that cannot be written.
+        """
+        dynamics, count = imagining.fit_scenario(self.journal, scenario)
+        simulation.write(dynamics, out)
+        return dynamics, count
+
+    def evaluate_simulated(self, question: Question, dynamics: Path | None = None) -> SimulatedEvaluation:
+        """Answer a question on the dynamics of a file, or on those fitted to this journal's runs. Raises BadInput."""
+        given = None if dynamics is None else simulation.dynamics_in(dynamics)
+        return imagining.evaluate_simulated(self.journal, question, given)
+
+    def frames(self, names: Sequence[str] | None = None) -> dict[str, polars.DataFrame]:
+        """The views of projections/README.md as frames, all or those that are named. Raises UnknownView."""
+        return frames(self.journal, names)
+
+    def query(self, sql: str) -> polars.DataFrame:
+        """One SELECT over the views. Raises BadQuery."""
+        return query(self.journal, sql)
+
+    def ledger(self, run_id: str, tamiyo: str) -> Ledger:
+        """What the policy ``tamiyo`` would have chosen at each boundary of a run. Raises RunMissing, BadInput.
+
+        It goes on past the first difference, where it is forced; ``up_to_boundary`` leaves that out.
+        """
+        head = self.head(run_id)
+        return ledgers.of_run(run_id, self.journal.events(run_id, upto=head.position), tamiyo)
+
+    def attribute(self, run_id: str, seed: str, **how: Any) -> Attribution:
+        """What a germination of ``seed`` (LAYER.SEED) was worth; ``how`` is what ``attribution.attribute`` takes.
+
+        Raises RunMissing, and BadInput for what cannot be asked or has no answer.
+        """
+        from scenarios.attribution import attribute  # which is built on this class
+
+        return attribute(self, run_id, seed, **how)
+
     def _new_run(self, base: str) -> str:
         """Take the name of a run to be, and note where and when it began."""
         run_id = self.journal.new_run_id(base)
@@ -215,8 +295,10 @@ class Lab:
     def show(self, run_id: str, at: int | None = None) -> Moment:
         """Rebuild a run at the end of epoch ``at``, by default its last. Raises RunMissing, BadInput, JournalDamaged."""
         head = self.head_at(run_id, at)
-        state = rebuild(self.journal.events(run_id, upto=head.position))
-        return Moment(run=run_id, epoch=head.epoch, digest=head.digest, state=state)
+        state = state_at(self.journal, run_id, head.position)
+        notes = self.journal.notes(run_id)
+        at_epoch = int(notes[AT_EPOCH]) if PARENT in notes else None
+        return Moment(run_id, head.epoch, head.digest, state, notes.get(PARENT), at_epoch)
 
     def events(
         self, run_id: str, *, topic: str | None = None, first: int | None = None, last: int | None = None
@@ -231,7 +313,10 @@ class Lab:
 
     def history(self, run_id: str, upto: int, only: SeedId | None = None) -> list[DomainEvent]:
         """What happened to the seeds, or to one of them, up to the end of epoch ``upto``: decisions, moves, endings."""
-        return [event for _, event in self.events(run_id, last=upto) if only is None or concerns(event, only)]
+        head = self.head_at(run_id, upto)
+        topics = {topic for kind in HISTORY for topic in self.journal.codec.topics(kind)}
+        told = self.journal.select(run_id, lambda topic, body: topic in topics, head.position)
+        return [event for event in told if only is None or concerns(event, only)]
 
     def seed_named(self, state: RunState, name: str) -> SeedId:
         """The seed that a person calls ``LAYER.SEED``. Raises BadInput."""
@@ -290,23 +375,6 @@ def _policies_here(header: RunHeader) -> tuple[TamiyoPolicy, KarnPolicy] | str:
         return str(missing)
 
 
-def concerns(event: DomainEvent, seed: SeedId) -> bool:
-    """Whether an event is about ``seed``."""
-    match event:
-        case DecisionMade():
-            return getattr(event.decision.command, "seed", None) == seed
-        case SeedGerminated() | AdaptationConcluded():
-            return event.adaptation.seed == seed
-        case FieldReportFiled():
-            return event.report.adaptation.seed == seed
-        case RollbackOrdered():
-            return event.culprit == seed
-        case StageChanged() | AlphaChanged() | GraftingChanged() | SeedFaulted():
-            return event.seed == seed
-        case _:
-            return False
-
-
 def run_name(header: RunHeader, at: int | None = None) -> str:
     """What a run under ``header`` is called, as a fork after epoch ``at`` if it is one; namesakes get a number."""
     label = hashlib.sha256(header.model_dump_json().encode()).hexdigest()[:6]
@@ -315,5 +383,6 @@ def run_name(header: RunHeader, at: int | None = None) -> str:
 
 
 def _plain(name: str) -> str:
-    """A policy's name as part of a run id: the class alone, plain characters only."""
-    return "".join(letter if letter.isalnum() or letter == "_" else "-" for letter in name.rpartition(":")[2])
+    """A policy's name as part of a run id: the class and its parameters, plain characters only, not too long."""
+    kept = name.rpartition("/")[2].rpartition(":")[2][:NAME_MAX]
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter == "_") else "-" for letter in kept)

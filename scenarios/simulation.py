@@ -9,14 +9,15 @@ from typing import Final
 
 import numpy as np
 
-from domain.events import DomainEvent, EpochSealed, RunStarted
+from domain.events import DomainEvent, EpochSealed, RunForked
 from domain.header import Fingerprint, RunHeader
 from domain.karn.policy import KarnPolicy
 from domain.tamiyo.policy import TamiyoPolicy
+from engine.courses import header_of, headers_of
 from engine.journal.errors import BlobMissing, RunMissing
 from engine.journal.journal import Journal
 from engine.session import Session
-from engine.trainers.simulated.dynamics import Dynamics, DynamicsUnreadable, load, parse
+from engine.trainers.simulated.dynamics import Dynamics, DynamicsUnreadable, load, parse, save
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from scenarios import composition
 from scenarios.specification import BadInput, Scenario
@@ -26,17 +27,21 @@ PREFIX: Final = "simulated:"
 
 def fit_runs(journal: Journal, run_ids: Sequence[str]) -> Dynamics:
     """Dynamics fitted to recorded live runs of one scenario. Raises BadInput, RunMissing, JournalDamaged."""
-    from engine.trainers.simulated.fitting import fit  # scipy is not for commands that fit nothing
-
     runs = [journal.events(run_id) for run_id in run_ids]
     for run_id, events in zip(run_ids, runs, strict=True):
         if not events:
             raise RunMissing(f"there is no run {run_id!r} in {journal.name}; `regrow runs` lists those there are")
-        trainer = _header(events).trainer
-        if trainer.startswith(PREFIX):
+        if any(header.trainer.startswith(PREFIX) for header in headers_of(events)):
             raise BadInput(f"run {run_id} was simulated itself; fit dynamics to live runs")
+    return fitted_to(runs)
+
+
+def fitted_to(runs: Sequence[Sequence[DomainEvent]]) -> Dynamics:
+    """Dynamics fitted to the events of live runs of one scenario. Raises BadInput."""
+    from engine.trainers.simulated.fitting import fit  # scipy is not for commands that fit nothing
+
     try:
-        return fit(runs, policies=[settings(_header(events)) for events in runs])
+        return fit(runs, policies=[settings(headers_of(events)[-1]) for events in runs])
     except ValueError as error:
         raise BadInput(str(error)) from error
 
@@ -55,6 +60,14 @@ def dynamics_in(path: Path) -> Dynamics:
         raise BadInput(str(error)) from error
     except OSError as error:
         raise BadInput(f"dynamics file {path}: {error.strerror}; make one with `regrow fit`") from error
+
+
+def write(dynamics: Dynamics, path: Path) -> None:
+    """Put dynamics into a file that ``dynamics_in`` reads. Raises BadInput."""
+    try:
+        save(dynamics, path)
+    except OSError as error:
+        raise BadInput(f"dynamics file {path} cannot be written: {error.strerror}; choose another place") from error
 
 
 def simulated_header(
@@ -87,11 +100,12 @@ def keep(journal: Journal, run_id: str, dynamics: Dynamics) -> str:
 
 
 def dynamics_of(journal: Journal, run_id: str) -> Dynamics:
-    """The dynamics that a simulated run was trained by. Raises BadInput, RunMissing, BlobDamaged."""
+    """The dynamics that a simulated run is trained by at its end. Raises BadInput, RunMissing, BlobDamaged."""
     events = journal.events(run_id, 0, 1)
     if not events:
         raise RunMissing(f"there is no run {run_id!r} in {journal.name}; `regrow runs` lists those there are")
-    trainer = _header(events).trainer
+    forked = journal.last(run_id, RunForked)
+    trainer = forked[1].header.trainer if forked else header_of(events).trainer
     if not trainer.startswith(PREFIX):
         raise BadInput(f"run {run_id} has a {trainer} trainer; only simulated runs have dynamics")
     digest = trainer.removeprefix(PREFIX)
@@ -109,9 +123,16 @@ def simulate(
     scenario: Scenario, run_key: int, tamiyo_name: str | None, dynamics: Dynamics, member: int | None = None
 ) -> list[DomainEvent]:
     """The events of one simulated run that is recorded nowhere."""
-    header, tamiyo, karn = simulated_header(scenario, run_key, tamiyo_name, None, dynamics)
+    header, _, _ = simulated_header(scenario, run_key, tamiyo_name, None, dynamics)
+    return simulate_as(header, dynamics, member)
+
+
+def simulate_as(header: RunHeader, dynamics: Dynamics, member: int | None = None) -> list[DomainEvent]:
+    """The events of a run under ``header``, simulated, that is recorded nowhere. Raises BadInput."""
+    simulated = header.model_copy(update={"trainer": f"{PREFIX}{dynamics.digest}", "fingerprint": fingerprint()})
     tape = _Tape()
-    Session(SimulatedTrainer(dynamics, member=member), tamiyo, karn, tape).run(header, composition.first_library())
+    session = Session(SimulatedTrainer(dynamics, member=member), *composition.policies(simulated), tape)
+    session.run(simulated, composition.first_library())
     return tape.events
 
 
@@ -127,9 +148,3 @@ class _Tape:
         return EpochSealed(
             epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
         )
-
-
-def _header(events: Sequence[DomainEvent]) -> RunHeader:
-    started = events[0]
-    assert isinstance(started, RunStarted), "a run opens with its header"
-    return started.header

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from engine.evaluation.leaderboard import Leaderboard, LeaderboardRow
 from engine.evaluation.paired import Difference, Pairing
 from engine.evaluation.racing import Race
+from scenarios.attribution import MEASURES, Attribution, Measure
 from scenarios.comparing import Beside, Comparison
 from scenarios.evaluation import Evaluation
 from scenarios.figures import Figures
+from scenarios.imagining import SimulatedEvaluation
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -108,9 +110,9 @@ def _row(row: LeaderboardRow, board: Leaderboard) -> list[str]:
     ]
 
 
-def interval(found: Difference) -> str:
+def interval(found: Difference, digits: int = 3) -> str:
     """Mean and interval of a difference."""
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    return f"{found.mean:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
 def _gain(found: Difference) -> str:
@@ -142,3 +144,74 @@ def _race_lines(race: Race) -> list[str]:
         f"Race of {race.looks} of {race.looks_max} looks, chance of any false verdict at most {race.alpha:.2g}:",
         *said,
     ]
+
+
+def attribution_lines(told: Attribution) -> list[str]:
+    """Which adaptation, the estimand, its figures with it and without it, the verdict and what that rests on."""
+    subject, pairs = told.subject, len(told.pairs)
+    ended = subject.outcome.lower().replace("_", " ")
+    found: dict[Measure, Difference] = {
+        "final_accuracy": told.final_accuracy,
+        "area": told.area,
+        "parameters_added": told.parameters_added,
+    }
+    rows = [["", "with it", "without it", f"difference [{told.final_accuracy.level:.0%}]", "pairing gained"]]
+    rows += [_measured(told, measure, difference) for measure, difference in found.items()]
+    return [
+        f"Adaptation {subject.adaptation} of {subject.run}: {subject.blueprint}, germinated at epoch {subject.epoch}, "
+        f"{ended}.",
+        f"Estimand: {told.estimand}.",
+        "",
+        *aligned(rows),
+        "",
+        f"Verdict after {pairs} pairs of continuations: {told.verdict.value}.",
+        *_grown_again(told),
+        *(f"left out: {reason}" for reason in told.left_out),
+    ]
+
+
+def _measured(told: Attribution, measure: Measure, found: Difference) -> list[str]:
+    digits = 0 if measure == "parameters_added" else 3
+    sides = [
+        number(math.fsum(score for score in scores if not math.isnan(score)) / len(scores), digits)
+        for scores in (
+            [pair.with_it.score(measure) for pair in told.pairs],
+            [pair.without_it.score(measure) for pair in told.pairs],
+        )
+    ]
+    return [MEASURES[measure], *sides, interval(found, digits), _gain(found)]
+
+
+def _grown_again(told: Attribution) -> list[str]:
+    again, subject = told.again, told.subject
+    if not again:
+        return []
+    return [
+        f"In {len(again)} of {len(told.pairs)} continuations without it the policy germinated seed "
+        f"{subject.adaptation.seed} later all the same, first {min(again) - subject.epoch} epochs later: what is "
+        "compared there is now with later. --never keeps the seed out."
+    ]
+
+
+def simulated_lines(told: SimulatedEvaluation) -> list[str]:
+    """The leaderboard of simulated runs, what they were fitted on, and which differences to believe."""
+    board = told.leaderboard
+    rows = [["", "rank", "mean", f"difference [{board.level:.0%}]", "ensemble's doubt", "distance", "trust"]]
+    known = {entry.policy: entry for entry in told.policies}
+    for row in board.rows:
+        entry = known[row.policy]
+        rows.append(
+            [
+                row.policy,
+                f"{row.rank}{'=' if row.tied else ''}",
+                number(row.mean),
+                "" if row.difference is None else interval(row.difference),
+                number(entry.disagreement),
+                number(entry.distance, 1),
+                "yes" if entry.trusted else "NO",
+            ]
+        )
+    lines = [f"Estimand: {told.estimand}.", f"Fitted on {told.fitted_on} live runs. {told.calibration}.", ""]
+    doubtful = [f"{entry.policy}: {entry.sentence}." for entry in told.policies if not entry.trusted]
+    hand_over = ["", *doubtful, f"Ask exactly: {told.exact}"] if doubtful else []
+    return [*lines, *aligned(rows), *hand_over]

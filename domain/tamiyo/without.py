@@ -1,30 +1,115 @@
-"""A policy without one of its germinations: what that adaptation was worth is the difference."""
+"""A policy with one germination for sure, or without it: what that adaptation was worth is the difference."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, final
 
-from domain.commands import Decision, Germinate, Wait
+from domain.commands import Command, Decision, Germinate, GraftingStrategy, Reads, Wait
 from domain.identifiers import SeedId
+from domain.lifecycle import Stage
 from domain.tamiyo.legal import carried_over, legal_actions, with_choice
 from domain.tamiyo.policy import Observation, Randomness, Step, TamiyoPolicy
+from domain.tamiyo.softened import remembered, still_legal
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Without:
-    """The same policy, but the germination of ``seed`` that it orders at ``epoch`` is replaced by a recorded wait.
+class With:
+    """The same policy, but at ``epoch`` it orders one given germination, whatever it would have ordered there.
 
-    Everything else is as the wrapped policy has it, its memory too: it believes to have germinated (the plateau of
-    ``as_designed`` starts over), or it would order the same again at the next boundary. What it orders later is its own
-    answer to the run that came of it. Raises ValueError for a name that no seed has.
+    That takes the place of what it orders for this seed, else of its first germination, else it comes last. Everything
+    else is as the wrapped policy has it, and it knows that something germinated. Where the lifecycle or the checks refuse
+    the germination, as they may refuse any, nothing germinates in its place. ``Without`` around it is the same run
+    without this one order. Raises ValueError for a name that no seed, no reading and no grafting strategy has.
     """
 
     policy: TamiyoPolicy
     seed: str
     """LAYER.SEED."""
     epoch: int
+    blueprint: int
+    """Its number in the library, from 1."""
+    reads: str
+    """A value of ``Reads``."""
+    grafting: str
+    """A value of ``GraftingStrategy``."""
+
+    def __post_init__(self) -> None:
+        SeedId.parse(self.seed)
+        Reads(self.reads)
+        GraftingStrategy(self.grafting)
+
+    @property
+    def profile(self) -> str:
+        """The wrapped policy's."""
+        return self.policy.profile
+
+    def initial(self) -> Any:
+        """What the wrapped policy remembers."""
+        return self.policy.initial()
+
+    def step(self, observation: Observation, memory: Any, random: Randomness) -> Step[Any]:
+        """The wrapped policy's step; at that epoch with that germination. Raises UnknownBlueprint there."""
+        step = self.policy.step(observation, memory, random)
+        if observation.epoch != self.epoch:
+            return step
+        decisions = tuple(step.decisions)
+        place = self._place(decisions)
+        before, after = decisions[:place], decisions[place + 1 :]
+        commands = [decision.command for decision in before]
+        ordered = self._ordered(observation, decisions[place : place + 1], commands)
+        remembers = step.memory
+        if not any(isinstance(decision.command, Germinate) for decision in decisions):
+            remembers = remembered(self.policy, step, observation, memory, germinated=True)
+        return Step((*before, ordered, *still_legal(after, [*commands, ordered.command], observation)), remembers)
+
+    def _place(self, decisions: Sequence[Decision]) -> int:
+        """Where it goes: in place of the seed's own germination, of the first one, of a recorded wait, or at the end."""
+        orders = [(number, decision.command) for number, decision in enumerate(decisions)]
+        grown = [(number, command) for number, command in orders if isinstance(command, Germinate)]
+        own = [number for number, command in grown if command.seed == SeedId.parse(self.seed)]
+        waits = [number for number, command in orders if isinstance(command, Wait)]
+        return next(iter([*own, *(number for number, _ in grown), *waits]), len(decisions))
+
+    def _ordered(self, observation: Observation, instead_of: Sequence[Decision], before: Sequence[Command]) -> Decision:
+        command = Germinate(
+            seed=SeedId.parse(self.seed),
+            blueprint_id=observation.state.library.by_number(self.blueprint).blueprint_id,
+            reads=Reads(self.reads),
+            grafting=GraftingStrategy(self.grafting),
+        )
+        if any(decision.command == command for decision in instead_of):
+            return instead_of[0]
+        said = "; ".join(decision.reason for decision in instead_of) or "nothing"
+        legal = legal_actions(observation.state, before)
+        drawn = instead_of if legal.index(command) is not None else ()  # what is not legal has no odds, and no draws
+        ordered = Decision(
+            command=command,
+            reason=f"with the germination of seed {self.seed} at epoch {self.epoch}, in place of: {said}",
+            urgency=1.0,
+            draws=tuple(draw for decision in drawn for draw in decision.draws),
+        )
+        return with_choice(ordered, legal)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Without:
+    """The same policy, but for one germination, which is replaced by a recorded wait: that of ``seed`` at ``epoch``.
+
+    Everything else is as the wrapped policy has it, its memory too: it believes to have germinated (the plateau of
+    ``as_designed`` starts over), or it would order the same again at the next boundary. What it orders later is its own
+    answer to the run that came of it; with ``never`` the seed is shown to it as locked from then on, so that it stays
+    out for good. Raises ValueError for a name that no seed has.
+    """
+
+    policy: TamiyoPolicy
+    seed: str
+    """LAYER.SEED."""
+    epoch: int
+    never: bool = False
 
     def __post_init__(self) -> None:
         SeedId.parse(self.seed)
@@ -40,6 +125,8 @@ class Without:
 
     def step(self, observation: Observation, memory: Any, random: Randomness) -> Step[Any]:
         """The wrapped policy's step; at that epoch without that germination."""
+        if self.never and observation.epoch > self.epoch:
+            return self._locked_out(observation, memory, random)
         step = self.policy.step(observation, memory, random)
         decisions = tuple(step.decisions)
         place = next((number for number, decision in enumerate(decisions) if self._is_it(decision, observation)), None)
@@ -48,12 +135,18 @@ class Without:
         before = decisions[:place]
         commands = [decision.command for decision in before]
         waited = with_choice(self._wait(decisions[place]), legal_actions(observation.state, commands))
-        after: list[Decision] = []
-        for decision in decisions[place + 1 :]:
-            legal = legal_actions(observation.state, [*commands, *(each.command for each in after)])
-            # There is more to choose from than it thought; what is not legal now was not before either.
-            after.append((carried_over(decision, legal) if decision.legal else None) or decision)
-        return Step((*before, waited, *after), step.memory)
+        # There is more to choose from than it thought; what is not legal now was not before either.
+        return Step((*before, waited, *_anew(decisions[place + 1 :], commands, observation)), step.memory)
+
+    def _locked_out(self, observation: Observation, memory: Any, random: Randomness) -> Step[Any]:
+        """The wrapped policy's step where the seed, if it is dormant, is locked."""
+        state, name = observation.state, SeedId.parse(self.seed)
+        seed = state.seed(name)
+        if seed.stage is not Stage.DORMANT:
+            return self.policy.step(observation, memory, random)
+        locked = replace(state, seeds={**state.seeds, name: replace(seed, locked=True)})
+        step = self.policy.step(replace(observation, state=locked), memory, random)
+        return Step(_anew(tuple(step.decisions), (), observation), step.memory)
 
     def _is_it(self, decision: Decision, observation: Observation) -> bool:
         command = decision.command
@@ -70,3 +163,13 @@ class Without:
             considered=instead_of.considered,
             draws=instead_of.draws,
         )
+
+
+def _anew(decisions: Sequence[Decision], ordered: Sequence[Command], observation: Observation) -> tuple[Decision, ...]:
+    """The decisions after ``ordered``, with odds over what is legal in fact."""
+    before, found = list(ordered), []
+    for decision in decisions:
+        legal = legal_actions(observation.state, before)
+        found.append((carried_over(decision, legal) if decision.legal else None) or decision)
+        before.append(decision.command)
+    return tuple(found)

@@ -182,9 +182,7 @@ def orders(events: Iterable[DomainEvent]) -> tuple[Command, ...]:
     return tuple(
         event.decision.command
         for event in events
-        if isinstance(event, DecisionMade)
-        and event.number not in void
-        and not isinstance(event.decision.command, Wait)
+        if isinstance(event, DecisionMade) and event.number not in void and not isinstance(event.decision.command, Wait)
     )
 
 

@@ -43,10 +43,19 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=v
 def answer(document: Any, lines: list[str], *, as_json: bool) -> None:
     """Print the document, or the lines for a person."""
     said = json.dumps(document, indent=2) if as_json else "\n".join(lines)
-    if not said or sys.stdout is None:  # None: standard output was closed before the start
+    if said:
+        write(said + "\n")
+
+
+def write(content: str | bytes) -> None:
+    """Put text or bytes on standard output, whole or with exit code 3."""
+    if sys.stdout is None:  # closed before the start
         return
     try:
-        sys.stdout.write(said + "\n")
+        if isinstance(content, bytes):
+            sys.stdout.buffer.write(content)
+        else:
+            sys.stdout.write(content)
         sys.stdout.flush()
     except BrokenPipeError:
         raise

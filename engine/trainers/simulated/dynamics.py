@@ -15,13 +15,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from bisect import bisect_left
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, Self, TypeVar, final
 
 from pydantic import Field, ValidationError
 
 from domain.values import Value
+
+ValueT = TypeVar("ValueT", bound=Value)
 
 FORMAT: Final = 1
 NOISE_FLOOR: Final = 1e-4
@@ -34,6 +38,13 @@ UNKNOWN: Final = ""
 
 class DynamicsUnreadable(ValueError):
     """A file or blob that holds no dynamics of this version."""
+
+
+def _forgetting(copied: ValueT, *cached: str) -> ValueT:
+    """``copied`` without properties that were worked out for another value: pydantic copies them along."""
+    for name in cached:
+        copied.__dict__.pop(name, None)
+    return copied
 
 
 @final
@@ -98,6 +109,10 @@ class Member(Value):
         factor = self.layer_factors[layer] if layer < len(self.layer_factors) else 1.0
         return factor * self.kappa_by_kind.get(kind, self.kappa_per_gain * gain)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, without the kappas of what it was copied from."""
+        return _forgetting(super().model_copy(update=update, deep=deep), "kappa_by_kind")
+
     @cached_property
     def kappa_by_kind(self) -> dict[str, float]:
         """The same as a mapping."""
@@ -121,12 +136,12 @@ class Curve(Value):
     def at(self, accuracy: float) -> float:
         """The quantity at an accuracy."""
         x, y = self.accuracies, self.values
-        if accuracy <= x[0]:
+        i = bisect_left(x, accuracy)
+        if i == 0:
             return y[0]
-        for i in range(1, len(x)):
-            if accuracy <= x[i]:
-                return y[i - 1] + (y[i] - y[i - 1]) * (accuracy - x[i - 1]) / (x[i] - x[i - 1])
-        return y[-1]
+        if i == len(x):
+            return y[-1]
+        return y[i - 1] + (y[i] - y[i - 1]) * (accuracy - x[i - 1]) / (x[i] - x[i - 1])
 
 
 @final
@@ -173,7 +188,7 @@ class LayerHealth(Value):
 
 
 @final
-class TestOffset(Value):
+class ScoreOffset(Value):
     """Test accuracy minus validation accuracy of a run key, in units of ``noise_scale``."""
 
     run_key: int = Field(ge=0)
@@ -211,7 +226,7 @@ class Dynamics(Value):
     """Natural logarithm of training loss."""
     train_gap: Curve
     """Training accuracy minus validation accuracy."""
-    test_offsets: tuple[TestOffset, ...] = ()
+    test_offsets: tuple[ScoreOffset, ...] = ()
     test_spread: tuple[float, ...] = ()
     """Residuals of test accuracy, in units of ``noise_scale``."""
     validation_samples: int = Field(default=0, ge=0)
@@ -224,6 +239,10 @@ class Dynamics(Value):
     features: tuple[RunFeatures, ...] = ()
     fit_error: float = 0.0
     """Root mean square of validation accuracy around the first member's curves."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, without the digest of what it was copied from."""
+        return _forgetting(super().model_copy(update=update, deep=deep), "canonical", "digest")
 
     @cached_property
     def canonical(self) -> bytes:

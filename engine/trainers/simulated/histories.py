@@ -13,10 +13,10 @@ from domain.events import (
     DomainEvent,
     EpochCompleted,
     EpochMetrics,
-    EpochSealed,
     LayerHealthReported,
     PanicRaised,
     RollbackOrdered,
+    RunForked,
     SeedGerminated,
     TestScored,
 )
@@ -175,8 +175,8 @@ def _note_rest(told: History, event: DomainEvent, state: RunState, before: int) 
         case RollbackOrdered():
             told.rollbacks += 1
             return event.checkpoint_epoch
-        case EpochSealed():
-            told.header = state.started
+        case RunForked():  # another policy, and perhaps another run key; the host and the data are still the first one's
+            told.header = event.header.model_copy(update={"run_key": told.header.run_key})
         case _:
             pass
     return before

@@ -13,7 +13,7 @@ from domain.lifecycle import Stage
 from domain.seed import Seed
 from domain.values import Column
 from engine.trainers.simulated.draws import Draws
-from engine.trainers.simulated.dynamics import UNKNOWN, Dynamics, KindProgress
+from engine.trainers.simulated.dynamics import BLOCK, UNKNOWN, Dynamics, KindProgress
 
 RECONSTRUCTION: Final = 0.3
 """Reconstruction loss where none was ever recorded: under the gate's threshold."""
@@ -53,33 +53,30 @@ class Reports:
         self._progress: Final[Mapping[tuple[str, str], KindProgress]] = {
             (entry.kind, entry.stage): entry for entry in dynamics.progress
         }
-        self._quiet: dict[int, tuple[dict[str, Column], LayerHealthReport]] = {}
+        self._period = -1
+        self._columns: list[dict[str, Column]] = []
+        self._quiet: tuple[LayerHealthReport, ...] = ()
 
     def of(self, epoch: int, carried: Sequence[Carried]) -> tuple[LayerHealthReport, ...]:
         """One report a layer. A layer in which nothing grows repeats its last one for 16 epochs."""
+        if epoch // BLOCK != self._period:
+            self._period = epoch // BLOCK
+            self._columns = [self._draws.health(layout.layer, layout.seeds, epoch) for layout in self._layout]
+            self._quiet = tuple(self._built(place, (), epoch) for place in range(len(self._layout)))
+        if not carried:
+            return self._quiet
         by_layer: dict[int, list[Carried]] = {}
-        for entry in carried:
+        for entry in sorted(carried, key=lambda entry: entry.seed.seed_id.index):
             by_layer.setdefault(entry.seed.seed_id.layer, []).append(entry)
-        return tuple(self._layer(place, epoch, by_layer.get(place)) for place in range(len(self._layout)))
+        reports = list(self._quiet)
+        for place, found in by_layer.items():
+            reports[place] = self._built(place, found, epoch)
+        return tuple(reports)
 
-    def _layer(self, place: int, epoch: int, carried: list[Carried] | None) -> LayerHealthReport:
-        layout = self._layout[place]
-        columns = self._draws.health(layout.layer, layout.seeds, epoch)
-        if carried is None:
-            known, last = self._quiet.get(place, (None, None))
-            if last is None or known is not columns:
-                last = self._built(place, columns, ())
-                self._quiet[place] = columns, last
-            return last
-        carried.sort(key=lambda entry: entry.seed.seed_id.index)
-        return self._built(place, columns, carried, epoch)
-
-    def _built(
-        self, place: int, columns: dict[str, Column], carried: Sequence[Carried], epoch: int = 0
-    ) -> LayerHealthReport:
+    def _built(self, place: int, carried: Sequence[Carried], epoch: int) -> LayerHealthReport:
         # Unvalidated: the columns were checked when they were drawn, and validating costs more than the epoch.
         layout = self._layout[place]
-        measured: dict[str, Any] = dict(columns)
+        measured: dict[str, Any] = dict(self._columns[place])
         work = layout.outputs * (2 * layout.inputs + 2) + sum(entry.cost.flops for entry in carried)
         return LayerHealthReport.model_construct(
             layer=layout.layer,

@@ -89,6 +89,7 @@ class SimulatedTrainer:
         """Draw what the run key decides. The layout may be another than the one fitted on."""
         self._header = header
         self._planted_key = header.run_key
+        self._has_begun = False
         self._draws = Draws(self._dynamics, header.run_key, self._member)
         self._reports = Reports(self._dynamics, self._draws, header)
         self._network = _Network(Imagined())
@@ -111,8 +112,9 @@ class SimulatedTrainer:
         """Move host and grafts on by an epoch, with the blueprints as they stand in ``state``."""
         self._release(state)
         carried = self._carried(state)
-        if epoch > 1 and not self._network.drawn_at:
+        if epoch > 1 and not self._has_begun:
             self._adopt(epoch - 1, state, carried)
+        self._has_begun = True
         self._learn(epoch, carried)
         metrics = self._metrics(carried)
         # Unvalidated: every part was validated when it was made, and reports would be looked through again.
@@ -298,6 +300,7 @@ class SimulatedTrainer:
         """
         saved = self._load(digest)
         self._network = _Network(saved.network)
+        self._has_begun = True
         self._saved = [entry.checkpoint for entry in state.checkpoints]
         return saved.controller
 

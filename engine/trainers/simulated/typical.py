@@ -18,7 +18,7 @@ from engine.trainers.simulated.dynamics import (
     KindProgress,
     LayerHealth,
     Residual,
-    TestOffset,
+    ScoreOffset,
     noise_scale,
 )
 from engine.trainers.simulated.histories import History, Measured, rows_of
@@ -43,7 +43,7 @@ class Typical:
     loss: Curve
     train_loss: Curve
     train_gap: Curve
-    test_offsets: tuple[TestOffset, ...]
+    test_offsets: tuple[ScoreOffset, ...]
     test_spread: tuple[float, ...]
     validation_samples: int
     test_samples: int
@@ -145,7 +145,7 @@ def _evenly(items: Sequence[Any], most: int) -> list[Any]:
     return [items[int(place)] for place in np.linspace(0, len(items) - 1, most)]
 
 
-def _test(runs: Sequence[History]) -> tuple[tuple[TestOffset, ...], tuple[float, ...]]:
+def _test(runs: Sequence[History]) -> tuple[tuple[ScoreOffset, ...], tuple[float, ...]]:
     """Test minus validation accuracy by run key, and what is left of single scores."""
     by_key: dict[int, list[float]] = {}
     for run in runs:
@@ -156,7 +156,7 @@ def _test(runs: Sequence[History]) -> tuple[tuple[TestOffset, ...], tuple[float,
     offsets = {key: float(np.mean(found)) for key, found in sorted(by_key.items())}
     left = sorted(round(value - offsets[key], 5) for key, found in by_key.items() for value in found)
     return (
-        tuple(TestOffset(run_key=key, offset=round(value, 5)) for key, value in offsets.items()),
+        tuple(ScoreOffset(run_key=key, offset=round(value, 5)) for key, value in offsets.items()),
         tuple(_evenly(left, BLOCKS_MAX)),
     )
 

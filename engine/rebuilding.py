@@ -1,0 +1,45 @@
+"""Rebuilding a recorded run at any epoch, decoding no more of it than changes its state."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from domain.events import (
+    CommandRefused,
+    DecisionDiverged,
+    DecisionMade,
+    DecisionVetoed,
+    EpochSealed,
+    LayerHealthReported,
+    TestScored,
+)
+from domain.run import RunState, evolve
+from engine.journal.journal import Journal
+
+SILENT: Final = (EpochSealed, DecisionMade, DecisionDiverged, DecisionVetoed, CommandRefused, TestScored)
+"""Events that change no state."""
+QUIET_ENDING: Final = b'"progress":[]}}'
+"""How a report ends in whose layer no blueprint is measured: the field is its last."""
+
+
+def state_at(journal: Journal, run_id: str, position: int) -> RunState:
+    """What the run folds into at ``position``. Raises JournalDamaged, JournalTooNew."""
+    silent = {journal.codec.topic(event) for event in SILENT}
+    report = journal.codec.topic(LayerHealthReported)
+    state = RunState()
+
+    def changes_state(topic: str, body: bytes) -> bool:
+        if topic == report:
+            # A report on nothing changes something only where the layer's report before it was on something.
+            return not body.endswith(QUIET_ENDING) or _layer(body) in {name.layer for name in state.progress}
+        return topic not in silent
+
+    for event in journal.select(run_id, changes_state, position):
+        state = evolve(state, event)
+    return state
+
+
+def _layer(report: bytes) -> int:
+    """The layer that the body of a stored report is about: the report's first field."""
+    start = report.index(b'"layer":') + len(b'"layer":')
+    return int(report[start : report.index(b",", start)])

@@ -1,0 +1,93 @@
+"""Recording: a new run, the rest of one that stopped, another course from an epoch of one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scenarios import display, specification
+from scenarios.commands.answering import (
+    ENDED_BADLY,
+    Journal,
+    Json,
+    Karn,
+    Run,
+    Settings,
+    Tamiyo,
+    answer,
+    answering,
+    app,
+    fail,
+)
+from scenarios.lab import DEFAULT_JOURNAL, Lab
+from scenarios.results import RunResult
+from scenarios.specification import BadInput
+
+
+@app.command()
+def run(
+    scenario: Annotated[str, typer.Argument(help="A scenario's name, or a .toml file.")],
+    *,
+    tamiyo: Tamiyo = None,
+    karn: Karn = None,
+    key: Annotated[int, typer.Option(min=0, help="The run key: all randomness comes from it.")] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the scenario's.")] = None,
+    settings: Settings = None,
+    trainer: Annotated[str, typer.Option(help="What trains: live.")] = "live",
+    journal: Journal = DEFAULT_JOURNAL,
+    as_json: Json = False,
+) -> None:
+    """Record a run."""
+    with answering(), Lab(journal) as lab:
+        if trainer != "live":
+            raise BadInput(specification.unknown("trainer", trainer, ("live",)))
+        overrides = dict(specification.parse_override(text) for text in settings or ())
+        if epochs is not None:
+            overrides["training.epochs"] = epochs
+        chosen = specification.load(scenario, overrides)
+        with display.progress(chosen.training.epochs, quiet=as_json) as watch:
+            result = lab.run(chosen, tamiyo=tamiyo, karn=karn, key=key, watch=watch)
+        _answer_with(lab, result, as_json=as_json)
+
+
+@app.command()
+def resume(run_id: Run, *, journal: Journal = DEFAULT_JOURNAL, as_json: Json = False) -> None:
+    """Go on with a run that stopped before its end."""
+    with answering(), Lab(journal) as lab:
+        stopped = lab.show(run_id)
+        with display.progress(stopped.state.started.epochs, quiet=as_json, after=stopped.epoch) as watch:
+            result = lab.resume(run_id, watch=watch)
+        _answer_with(lab, result, as_json=as_json)
+
+
+@app.command()
+def fork(
+    run_id: Run,
+    *,
+    at: Annotated[int, typer.Option(min=0, help="The last epoch in common.")],
+    tamiyo: Tamiyo = None,
+    karn: Karn = None,
+    trainer: Annotated[str | None, typer.Option(help="What trains: live, or recorded: nothing does.")] = None,
+    key: Annotated[int | None, typer.Option(min=0, help="Another run key from there on; the data stay.")] = None,
+    settings: Settings = None,
+    journal: Journal = DEFAULT_JOURNAL,
+    as_json: Json = False,
+) -> None:
+    """Take another course from an epoch on; with nothing changed the same one again."""
+    with answering(), Lab(journal) as lab:
+        overrides = dict(specification.parse_override(text) for text in settings or ())
+        epochs = lab.show(run_id, at).state.started.epochs
+        with display.progress(epochs, quiet=as_json, after=at) as watch:
+            result = lab.fork(
+                run_id, at, tamiyo=tamiyo, karn=karn, trainer=trainer, key=key, overrides=overrides, watch=watch
+            )
+        _answer_with(lab, result, as_json=as_json)
+
+
+def _answer_with(lab: Lab, result: RunResult, *, as_json: bool) -> None:
+    """Say how a run went that was just recorded."""
+    state, reason = lab.show(result.run).state, lab.last_reason(result.run)
+    answer(result.model_dump(mode="json"), display.result_lines(result, state, reason), as_json=as_json)
+    if not result.ended_well:
+        fail(ENDED_BADLY, display.ending_line(state, reason))

@@ -1,0 +1,76 @@
+"""Attributions whose answer is known: simulated continuations with a planted germination and without it."""
+
+from __future__ import annotations
+
+from support.headers import small_header
+from support.planted_dynamics import Told
+
+from domain.catalogue import INITIAL, registrations
+from domain.commands import GraftingStrategy
+from domain.events import RunForked, SeedGerminated, TestScored
+from domain.header import RunHeader
+from domain.karn.no_invention import NoInvention
+from domain.tamiyo.controls import FixedSchedule
+from domain.tamiyo.policy import TamiyoPolicy
+from domain.tamiyo.without import With, Without
+from engine.evaluation.paired import Difference
+from engine.evaluation.worth import Worth, worth
+from engine.randomness import stream
+from engine.session import Session
+from engine.trainers.simulated.dynamics import Dynamics
+from engine.trainers.simulated.trainer import SimulatedTrainer
+from scenarios.attribution import continuation_keys
+
+EPOCH, EPOCHS = 4, 26
+SEED = "0.0"
+PAIRS = 8
+LIBRARY = registrations()
+
+
+def arms(name: str) -> tuple[With, Without]:
+    """A policy that grows nothing but the blueprint ``name`` at ``EPOCH``, and the same without that."""
+    number, reads = next(
+        (place, metadata.default_reads.value)
+        for place, (_, metadata) in enumerate(INITIAL, start=1)
+        if metadata.name == name
+    )
+    nothing = FixedSchedule(str(EPOCHS + 1))
+    grown = With(nothing, SEED, EPOCH, number, reads, GraftingStrategy.FIXED_RAMP.value)
+    return grown, Without(grown, SEED, EPOCH, never=True)
+
+
+def continued(dynamics: Dynamics, header: RunHeader, policy: TamiyoPolicy, key: int) -> float:
+    """Final test accuracy of the run under ``header``, gone on with under ``key`` from the epoch before ``EPOCH``."""
+    told = Told()
+    session = Session(SimulatedTrainer(dynamics), policy, NoInvention(), told)
+    session.plant(header, LIBRARY)
+    while session.state.epoch < EPOCH - 1:
+        session.step()
+    forked = RunForked(
+        epoch=EPOCH, parent="planted", parent_digest="00" * 32, header=header.model_copy(update={"run_key": key})
+    )
+    session.fork(forked, policy, NoInvention(), session.memories, session.saved)
+    while session.state.ending is None:
+        session.step()
+    grown = [event.epoch for event in told.events if isinstance(event, SeedGerminated)]
+    assert grown == ([EPOCH] if isinstance(policy, With) else []), grown
+    return next(e.accuracy for e in told.events if isinstance(e, TestScored) and e.occasion == "ending")
+
+
+def planted_trial(
+    dynamics: Dynamics, name: str, run_key: int, *, shared: bool, pairs: int = PAIRS
+) -> tuple[Difference, Worth]:
+    """What the planted germination of one run is found to be worth.
+
+    With ``shared`` both of a pair have one key, as they do in an attribution; else the one without it has a key of its
+    own, so that no noise cancels and the interval alone has to hold.
+    """
+    header = small_header(epochs=EPOCHS, run_key=run_key, layers=1)
+    keys = continuation_keys(run_key, pairs if shared else 2 * pairs)
+    grown, waited = arms(name)
+    return worth(
+        [continued(dynamics, header, grown, key) for key in keys[:pairs]],
+        [continued(dynamics, header, waited, key) for key in keys[-pairs:]],
+        estimand=f"what planting {name} was worth",
+        generator=stream(run_key, "attribution/bootstrap"),
+    )
