@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Final, final
 
 from domain.blueprint import (
@@ -107,7 +108,7 @@ class ProvenanceBroken(Exception):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: its text is kept once it is made
 class BlueprintLibrary:
     """Every blueprint ever registered, in order of registration. A fold of library events and field reports."""
 
@@ -177,6 +178,11 @@ class BlueprintLibrary:
     def canonical(self) -> list[Any]:
         """The library as JSON-able lists, for digests: provenance head, then what can change of each record."""
         return [self.head, [record.canonical() for record in self.records.values()]]
+
+    @cached_property
+    def text(self) -> str:
+        """``canonical`` as JSON. Made once: most epochs change nothing in the library."""
+        return json.dumps(self.canonical(), separators=(",", ":"), sort_keys=True)
 
 
 def chain(event: LibraryEvent) -> LibraryEvent:

@@ -198,27 +198,31 @@ class RunState:
 
     def digest(self) -> str:
         """SHA-256 of the state, 64 hexadecimal digits."""
-        text = json.dumps(self._canonical(), separators=(",", ":"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(f"[{','.join(self._canonical())}]".encode()).hexdigest()
 
-    def _canonical(self) -> list[Any]:
+    def _canonical(self) -> list[str]:
+        """Its parts as JSON, each in the same order always."""
+        progress = ",".join(f'["{name}",{self.progress[name].quoted}]' for name in sorted(self.progress))
         return [
-            self.header.model_dump_json() if self.header else None,
-            self.epoch,
-            [metrics.model_dump_json() for metrics in self.recent],
-            self.parameters,
-            self.best_accuracy,
-            [canonical_seed(self.seeds[name]) for name in sorted(self.seeds)],
-            [str(name) for name in self.queue],
-            [[str(name), self.progress[name].model_dump_json()] for name in sorted(self.progress)],
-            self.library.canonical(),
-            [checkpoint.model_dump_json() for checkpoint in self.checkpoints],
-            [[str(name), epoch] for name, epoch in self.last_germinations],
-            [self.consecutive_failures, self.consecutive_panics, self.conclusions, self.rollbacks],
-            self.ending.value if self.ending else None,
+            self.header.quoted if self.header else "null",
+            str(self.epoch),
+            f"[{','.join(metrics.quoted for metrics in self.recent)}]",
+            str(self.parameters),
+            _json(self.best_accuracy),
+            _json([canonical_seed(self.seeds[name]) for name in sorted(self.seeds)]),
+            _json([str(name) for name in self.queue]),
+            f"[{progress}]",
+            self.library.text,
+            f"[{','.join(checkpoint.quoted for checkpoint in self.checkpoints)}]",
+            _json([[str(name), epoch] for name, epoch in self.last_germinations]),
+            _json([self.consecutive_failures, self.consecutive_panics, self.conclusions, self.rollbacks]),
+            _json(self.ending.value if self.ending else None),
             # Nothing for a run that was never forked: its digests are those of versions that knew no forks.
-            *([self.planted.model_dump_json()] if self.planted else []),
+            *([self.planted.quoted] if self.planted else []),
         ]
+
+
+_json: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 def _place(name: SeedId) -> tuple[int, int]:
@@ -255,16 +259,16 @@ def _with_seed(state: RunState, name: SeedId, event: DomainEvent) -> RunState:
 
 
 def _started(state: RunState, event: RunStarted) -> RunState:
-    return replace(state, header=event.header, epoch=event.epoch)
+    return changed(state, header=event.header, epoch=event.epoch)
 
 
 def _forked(state: RunState, event: RunForked) -> RunState:
     planted = state.planted or state.header
-    return replace(state, header=event.header, planted=planted)
+    return changed(state, header=event.header, planted=planted)
 
 
 def _library(state: RunState, event: DomainEvent) -> RunState:
-    return replace(state, library=urza.evolve(state.library, event))
+    return changed(state, library=urza.evolve(state.library, event))
 
 
 def _reported(state: RunState, event: LayerHealthReported) -> RunState:
@@ -279,11 +283,11 @@ def _reported(state: RunState, event: LayerHealthReported) -> RunState:
             known[name] = replace(seed, adaptation=seed.adaptation.measured(entry))
     if not report.progress and len(progress) == len(state.progress):
         return state
-    return replace(state, progress=progress, seeds=known)
+    return changed(state, progress=progress, seeds=known)
 
 
 def _completed(state: RunState, event: EpochCompleted) -> RunState:
-    return replace(
+    return changed(
         state,
         epoch=event.epoch,
         recent=(*state.recent[-(RECENT_EPOCHS - 1) :], event.metrics),
@@ -294,13 +298,13 @@ def _completed(state: RunState, event: EpochCompleted) -> RunState:
 
 
 def _panicked(state: RunState, event: PanicRaised) -> RunState:
-    return replace(state, epoch=event.epoch, consecutive_panics=state.consecutive_panics + 1)
+    return changed(state, epoch=event.epoch, consecutive_panics=state.consecutive_panics + 1)
 
 
 def _germinated(state: RunState, event: SeedGerminated) -> RunState:
     name = event.adaptation.seed
     remembered = (*state.last_germinations[-(GERMINATIONS_REMEMBERED - 1) :], (name, event.epoch))
-    return replace(_with_seed(state, name, event), last_germinations=remembered)
+    return changed(_with_seed(state, name, event), last_germinations=remembered)
 
 
 def _moved(state: RunState, event: StageChanged) -> RunState:
@@ -322,12 +326,12 @@ def _concluded(state: RunState, event: AdaptationConcluded) -> RunState:
     elif event.outcome is not Outcome.CANCELLED:
         failures += 1
     state = _with_seed(state, event.adaptation.seed, event)
-    return replace(state, consecutive_failures=failures, conclusions=state.conclusions + 1)
+    return changed(state, consecutive_failures=failures, conclusions=state.conclusions + 1)
 
 
 def _rolled_back(state: RunState, event: RollbackOrdered) -> RunState:
     kept = tuple(checkpoint for checkpoint in state.checkpoints if checkpoint.epoch <= event.checkpoint_epoch)
-    return replace(state, rollbacks=state.rollbacks + 1, checkpoints=kept, progress={})
+    return changed(state, rollbacks=state.rollbacks + 1, checkpoints=kept, progress={})
 
 
 def _checkpointed(state: RunState, event: CheckpointSaved) -> RunState:
@@ -336,7 +340,7 @@ def _checkpointed(state: RunState, event: CheckpointSaved) -> RunState:
     fossilized = _last_fossil(state)
     open_ = [seed.adaptation for seed in state.seeds.values() if seed.adaptation and seed.adaptation.outcome is None]
     pinned = {_newest_upto(known, epoch) for epoch in {max(entry.germinated_at, fossilized) for entry in open_}}
-    return replace(state, checkpoints=tuple(saved for saved in known if saved in kept | pinned))
+    return changed(state, checkpoints=tuple(saved for saved in known if saved in kept | pinned))
 
 
 def restore_point(state: RunState, culprit: SeedId | None) -> CheckpointSaved:
@@ -370,7 +374,7 @@ def _newest_upto(known: tuple[CheckpointSaved, ...], epoch: int) -> CheckpointSa
 
 
 def _ended(state: RunState, event: RunEnded) -> RunState:
-    return replace(state, ending=event.ending)
+    return changed(state, ending=event.ending)
 
 
 _CASES: Final[Mapping[type[DomainEvent], Callable[[RunState, Any], RunState]]] = {

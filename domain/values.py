@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar, final
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +40,18 @@ class Value(BaseModel):
         ser_json_inf_nan="strings",
         allow_inf_nan=True,
     )
+
+    @cached_property
+    def quoted(self) -> str:
+        """Its JSON as a JSON string: what digests of state are taken over. Made once, since no value ever changes."""
+        return json.dumps(self.model_dump_json())
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, without what was worked out of the original's fields: pydantic would copy that as well."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]
+        return copy
 
 
 @final

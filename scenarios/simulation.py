@@ -24,6 +24,9 @@ from scenarios.specification import BadInput, Scenario
 
 PREFIX: Final = "simulated:"
 
+EPOCHS_TOGETHER: Final = 25
+"""Epochs of a simulated run that are recorded in one transaction: what a crash takes is simulated again in no time."""
+
 
 def fit_runs(journal: Journal, run_ids: Sequence[str]) -> Dynamics:
     """Dynamics fitted to recorded live runs of one scenario. Raises BadInput, RunMissing, JournalDamaged."""

@@ -308,10 +308,16 @@ def _row(found: Found) -> str:
 def _honest(told: WhatIf) -> list[str]:
     """What the table does not show."""
     silent = [found.step.said for found in told.found if found.verdict is Verdict.NO_DIFFERENCE_SHOWN]
+    equal = [found.step.said for found in told.found if found.difference.low == found.difference.high == 0]
     lines = []
     if silent:
         lines.append(f"No difference is shown for {len(silent)} of {len(told.found)}: {'; '.join(silent)}. ")
         lines[-1] += "That is no proof of equality: the interval says how large a difference may have gone unseen."
+    if equal:
+        lines.append(
+            f"Exactly equal on every key, because what they decide differently never came up there: {'; '.join(equal)}. "
+            "Blueprints, grafting and gates only matter once something germinates."
+        )
     lines.append(
         f"Each interval holds on its own; of {len(told.found)} about one in twenty excludes zero by chance alone."
     )

@@ -174,10 +174,10 @@ def _holes(at: Boundary, target: Answer, there: Sequence[Answer]) -> list[str]:
     like = [answer for answer in there if answer.orders == target.orders]
     if not like:
         orders = ", ".join(command.kind for command in target.orders) or "nothing"
-        return [f"ordering {orders} at epoch {at.epoch}"]
+        return [f"order {orders}"]
     possible = {number for answer in like for number, _ in answer.odds}
     wanted = [number for number, chance in target.odds if chance > 0 and number not in possible]
-    return [f"{named(at.legal.action(number))} at epoch {at.epoch}" for number in wanted[:1]]
+    return [named(at.legal.action(number)) for number in wanted]
 
 
 def _features(at: Boundary, epochs: int) -> tuple[float, float, float, float]:

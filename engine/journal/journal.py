@@ -18,6 +18,7 @@ from domain.events import DomainEvent, EpochSealed
 from engine.journal.addresses import open_store
 from engine.journal.blobs import BlobPlace, RunBlobs
 from engine.journal.codec import Codec, Stored
+from engine.journal.entries import Recorded, RunSummary
 from engine.journal.errors import (
     Damage,
     EpochConflict,
@@ -31,33 +32,6 @@ from engine.journal.seals import GENESIS_HEAD, Chain, Head, Row, body, chain_to_
 from engine.journal.store import RunStore
 
 EventT = TypeVar("EventT", bound=DomainEvent)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event with its place: what ``follow`` yields."""
-
-    notification: int
-    """Place among all events of the journal; ever growing, never used again."""
-    run_id: str
-    position: int
-    """Place in the run, counted from 1."""
-    event: DomainEvent
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """A run at a glance."""
-
-    run_id: str
-    head: Head
-    """Of the last sealed epoch: its epoch, position and the run's digest."""
-    first: DomainEvent
-    """The run's first event, which holds the header."""
-    latest: dict[type[DomainEvent], DomainEvent]
-    """The latest event of each type that was asked for, as far as the run's last two epochs hold one."""
 
 
 @final
@@ -138,10 +112,12 @@ class Journal(AbstractContextManager["Journal"]):
         state_digest: str,
         memory_digest: str,
         alone: bool = False,
+        held: bool = False,
     ) -> tuple[EpochSealed, Head]:
         """Make the seal of an epoch and record both, as ``append_epoch`` would; everything is encoded only once.
 
-        ``alone`` raises EpochConflict for an epoch that is recorded already, the same one included.
+        ``alone`` raises EpochConflict for an epoch that is recorded already, the same one included. What is ``held`` is
+        recorded with the next epoch that is not, in one transaction; until then it is nowhere but in memory.
         """
         rows = self.rows(run_id, events, first_position)
         before = self._head_before(run_id, first_position)
@@ -155,7 +131,7 @@ class Journal(AbstractContextManager["Journal"]):
         )
         rows += self.rows(run_id, [seal], first_position + len(events))
         head = Head(epoch, rows[-1].position, running.then(rows[-1]))
-        return seal, self._append(run_id, rows, head, before, alone=alone)
+        return seal, self._append(run_id, rows, head, before, alone=alone, held=held)
 
     def share_past(self, parent: str, upto: Head, run_id: str) -> None:
         """Let the new run ``run_id`` begin with what ``parent`` recorded up to ``upto``.
@@ -182,15 +158,21 @@ class Journal(AbstractContextManager["Journal"]):
         last = heads[-1] if heads else GENESIS_HEAD
         return next((head for head in heads if head.position == first_position - 1), last)
 
-    def _append(self, run_id: str, rows: list[Row], head: Head, before: Head, *, alone: bool = False) -> Head:
+    def _append(
+        self, run_id: str, rows: list[Row], head: Head, before: Head, *, alone: bool = False, held: bool = False
+    ) -> Head:
         """Record an epoch that goes after ``before``, or find that it is recorded already."""
         if before.position != rows[0].position - 1:
             return self._again(run_id, rows)
         assert head.epoch == before.epoch + 1, f"epoch {head.epoch} cannot follow epoch {before.epoch}"
         past, heads = self._pasts.get(run_id, ([], []))
+        pending = [*past, *rows], [*heads, head]
+        if held:
+            self._pasts[run_id], self._ends[run_id] = pending, head
+            return head
         with translated(self.name):
             try:
-                self._store.insert_epochs(run_id, [*past, *rows], [*heads, head])
+                self._store.insert_epochs(run_id, *pending)
             except IntegrityError:  # recorded before, or another process was faster
                 self._ends.pop(run_id, None)
                 if alone:

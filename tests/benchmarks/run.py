@@ -16,6 +16,7 @@ BENCHMARKS = (
     "starting",
     "showing",
     "projecting",
+    "simulating",
     "covering",
 )
 

@@ -77,7 +77,8 @@ def recorded(journal: Journal, dynamics: Dynamics, header: RunHeader, *, deferre
     run_id = journal.new_run_id("simulated")
     store = Deferred(journal.blobs(run_id))
     trainer = SimulatedTrainer(dynamics, store if deferred else journal.blobs(run_id))
-    Session(trainer, AsDesigned(), NoInvention(), JournalSink(journal, run_id)).run(header, composition.first_library())
+    sink = JournalSink(journal, run_id, together=simulation.EPOCHS_TOGETHER if deferred else 1)
+    Session(trainer, AsDesigned(), NoInvention(), sink).run(header, composition.first_library())
     store.settle()
 
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from support.headers import small_header
-from support.planted_dynamics import Told
+from support.planted_dynamics import Told, planted
 
 from domain.catalogue import INITIAL, registrations
 from domain.commands import GraftingStrategy
 from domain.events import RunForked, SeedGerminated, TestScored
-from domain.header import RunHeader
 from domain.karn.no_invention import NoInvention
 from domain.tamiyo.controls import FixedSchedule
-from domain.tamiyo.policy import TamiyoPolicy
 from domain.tamiyo.without import With, Without
 from engine.evaluation.paired import Difference
 from engine.evaluation.worth import Worth, worth
 from engine.randomness import stream
 from engine.session import Session
-from engine.trainers.simulated.dynamics import Dynamics
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from scenarios.attribution import continuation_keys
 
-EPOCH, EPOCHS = 4, 26
+EPOCH, EPOCHS = 3, 20
 SEED = "0.0"
 PAIRS = 8
 LIBRARY = registrations()
+DYNAMICS = planted(still_host=True, noise=0.05)
+"""The host learns nothing, so that what a graft costs it is nothing either."""
 
 
 def arms(name: str) -> tuple[With, Without]:
@@ -39,10 +40,16 @@ def arms(name: str) -> tuple[With, Without]:
     return grown, Without(grown, SEED, EPOCH, never=True)
 
 
-def continued(dynamics: Dynamics, header: RunHeader, policy: TamiyoPolicy, key: int) -> float:
-    """Final test accuracy of the run under ``header``, gone on with under ``key`` from the epoch before ``EPOCH``."""
+@lru_cache(maxsize=8192)
+def continued(run_key: int, name: str | None, key: int) -> float:
+    """Final test accuracy of a run that goes on under ``key`` from the epoch before ``EPOCH``, where ``name`` germinates.
+
+    None: nothing does.
+    """
+    header = small_header(epochs=EPOCHS, run_key=run_key, layers=1)
+    policy = arms("no_op")[1] if name is None else arms(name)[0]
     told = Told()
-    session = Session(SimulatedTrainer(dynamics), policy, NoInvention(), told)
+    session = Session(SimulatedTrainer(DYNAMICS), policy, NoInvention(), told)
     session.plant(header, LIBRARY)
     while session.state.epoch < EPOCH - 1:
         session.step()
@@ -53,24 +60,20 @@ def continued(dynamics: Dynamics, header: RunHeader, policy: TamiyoPolicy, key: 
     while session.state.ending is None:
         session.step()
     grown = [event.epoch for event in told.events if isinstance(event, SeedGerminated)]
-    assert grown == ([EPOCH] if isinstance(policy, With) else []), grown
+    assert grown == ([] if name is None else [EPOCH]), grown
     return next(e.accuracy for e in told.events if isinstance(e, TestScored) and e.occasion == "ending")
 
 
-def planted_trial(
-    dynamics: Dynamics, name: str, run_key: int, *, shared: bool, pairs: int = PAIRS
-) -> tuple[Difference, Worth]:
-    """What the planted germination of one run is found to be worth.
+def planted_trial(name: str, run_key: int, *, shared: bool) -> tuple[Difference, Worth]:
+    """What planting ``name`` in one run is found to be worth.
 
     With ``shared`` both of a pair have one key, as they do in an attribution; else the one without it has a key of its
     own, so that no noise cancels and the interval alone has to hold.
     """
-    header = small_header(epochs=EPOCHS, run_key=run_key, layers=1)
-    keys = continuation_keys(run_key, pairs if shared else 2 * pairs)
-    grown, waited = arms(name)
+    keys = continuation_keys(run_key, PAIRS if shared else 2 * PAIRS)
     return worth(
-        [continued(dynamics, header, grown, key) for key in keys[:pairs]],
-        [continued(dynamics, header, waited, key) for key in keys[-pairs:]],
+        [continued(run_key, name, key) for key in keys[:PAIRS]],
+        [continued(run_key, None, key) for key in keys[-PAIRS:]],
         estimand=f"what planting {name} was worth",
         generator=stream(run_key, "attribution/bootstrap"),
     )

@@ -16,16 +16,13 @@ import hashlib
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar, final
+from typing import Final, final
 
 from pydantic import Field, ValidationError
 
 from domain.values import Value
-
-ValueT = TypeVar("ValueT", bound=Value)
 
 FORMAT: Final = 1
 NOISE_FLOOR: Final = 1e-4
@@ -38,13 +35,6 @@ UNKNOWN: Final = ""
 
 class DynamicsUnreadable(ValueError):
     """A file or blob that holds no dynamics of this version."""
-
-
-def _forgetting(copied: ValueT, *cached: str) -> ValueT:
-    """``copied`` without properties that were worked out for another value: pydantic copies them along."""
-    for name in cached:
-        copied.__dict__.pop(name, None)
-    return copied
 
 
 @final
@@ -108,10 +98,6 @@ class Member(Value):
         """Of a kind of blueprint in a layer; if it was never grown, what the ``gain`` that it promises is worth here."""
         factor = self.layer_factors[layer] if layer < len(self.layer_factors) else 1.0
         return factor * self.kappa_by_kind.get(kind, self.kappa_per_gain * gain)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, without the kappas of what it was copied from."""
-        return _forgetting(super().model_copy(update=update, deep=deep), "kappa_by_kind")
 
     @cached_property
     def kappa_by_kind(self) -> dict[str, float]:
@@ -239,10 +225,6 @@ class Dynamics(Value):
     features: tuple[RunFeatures, ...] = ()
     fit_error: float = 0.0
     """Root mean square of validation accuracy around the first member's curves."""
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, without the digest of what it was copied from."""
-        return _forgetting(super().model_copy(update=update, deep=deep), "canonical", "digest")
 
     @cached_property
     def canonical(self) -> bytes:
