@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check lint bench growth golden clean
+.PHONY: help demo test check lint bench growth whatif golden clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,12 @@ bench: $(READY)  ## speed, as ratios measured in one run
 
 growth: $(READY)  ## the growth table of scenarios/README.md, measured anew
 	$(BIN)/python -m scenarios.growth --write
+
+whatif: $(READY)  ## what each design choice is worth: the house experiment, its table in scenarios/README.md
+	$(BIN)/python -m scenarios.whatif --write
+
+cuts: $(READY)  ## cut 20 runs at 3 epochs each, resume and fork them, compare every byte
+	$(BIN)/python -m scenarios.cuts
 
 golden: $(READY)  ## record replays/golden anew; only where a change of the journal is meant
 	$(BIN)/python -m scenarios.golden

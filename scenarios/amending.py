@@ -11,10 +11,9 @@ from domain.header import RULES_IN_FORCE, RunHeader
 from domain.lifecycle import PROFILES, SIMPLIFIED
 from domain.run import RunState, evolve
 from domain.safety import SafetyConfig
-from scenarios import composition, specification
+from scenarios import composition, simulation, specification
 from scenarios.specification import BadInput, Scenario
 
-TRAINERS: Final = ("live", "recorded")
 """What can train a fork."""
 SECTIONS: Final = ("task", "host", "training", "gates", "grafting", "tamiyo_config", "safety", "hardware")
 PLANTED: Final = ("task", "host.hidden", "host.seeds_per_layer", "training.threads")
@@ -36,6 +35,8 @@ def amended(
 ) -> RunHeader:
     """``header`` with other policies, settings (dotted key to value), run key or trainer; itself if nothing differs.
 
+    ``trainer`` is as headers have it.
+
     Raises BadInput for a setting of the planted network, and for what no scenario could say either.
     """
     overrides = dict(overrides or {})
@@ -44,15 +45,13 @@ def amended(
             raise BadInput(f"--set {dotted}: the network is planted already; run it from its beginning to change that")
     tamiyo = tamiyo or overrides.pop("tamiyo", None)
     karn = karn or overrides.pop("karn", None)
-    if trainer not in (None, header.trainer) and trainer not in TRAINERS:
-        raise BadInput(specification.unknown("trainer", str(trainer), TRAINERS))
     scenario = _scenario(header, tamiyo, overrides)
     made, _, _ = composition.header(
         scenario,
         header.run_key if key is None else key,
         tamiyo or header.tamiyo.name,
         karn or header.karn.name,
-        header.fingerprint,
+        simulation.fingerprint() if str(trainer).startswith(simulation.PREFIX) else header.fingerprint,
     )
     made = made.model_copy(update={"layout": header.layout, "trainer": trainer or header.trainer})
     as_before = made.model_copy(update={"regrow": header.regrow, "rules": header.rules})

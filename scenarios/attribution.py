@@ -20,6 +20,7 @@ from engine.randomness import stream
 from scenarios.figures import Figures, figures
 from scenarios.lab import Lab
 from scenarios.once import fork_once
+from scenarios.question import FAILED_SCORE
 from scenarios.specification import BadInput
 from scenarios.subjects import Subject, germinations, subject_of
 
@@ -28,8 +29,6 @@ CONTINUATIONS: Final = 8
 KEYS: Final = "attribution/continuation"
 """The stream that the keys of continuations are drawn from."""
 KEY_MAX: Final = 2**31
-FAILED_SCORE: Final = 0.0
-"""What a continuation counts as that ended badly, or that has none of a figure."""
 
 Measure = Literal["final_accuracy", "area", "parameters_added"]
 MEASURES: Final[Mapping[Measure, str]] = {

@@ -19,7 +19,9 @@ from engine.replay import ComparingSink
 from engine.session import EpochView, Session
 from engine.sink import Relay, Sink
 from engine.trainers.recorded import RecordedTrainer, WhatIfTrainer
-from scenarios import composition, trainers
+from engine.trainers.simulated.dynamics import Dynamics
+from engine.trainers.trainer import Trainer
+from scenarios import composition, simulation, trainers
 from scenarios.amending import amended, check_course, check_stages, fork_event
 from scenarios.specification import BadInput
 from scenarios.starting import KEPT_AT, start_for_more
@@ -90,8 +92,10 @@ def planned(journal: Journal, parent: str, at: Head, **differences: Any) -> Plan
     return Plan(parent, at, recorded, header)
 
 
-def fork(journal: Journal, plan: Plan, child: str, watch: Watch) -> None:
+def fork(journal: Journal, plan: Plan, child: str, watch: Watch, dynamics: Dynamics | None = None) -> None:
     """Record the new run ``child`` as planned: its parent's past, then on under its own header.
+
+    ``dynamics`` are those that its simulated trainer takes, if it has one.
 
     With the parent's own header it is the parent again, to the last byte. Raises BadInput where a policy cannot take
     over, Diverged where training again gives something else than recorded. A fork of which nothing was sealed leaves
@@ -99,6 +103,10 @@ def fork(journal: Journal, plan: Plan, child: str, watch: Watch) -> None:
     """
     journal.share_past(plan.parent, plan.at, child)
     try:
+        for header in headers_of(plan.past):
+            trainers.share_dynamics(header, journal.blobs(plan.parent), journal.blobs(child))
+        if dynamics is not None:
+            simulation.keep(journal, child, dynamics)
         session = _forked(journal, plan, child, watch)
         while session.state.ending is None:
             session.step()
@@ -141,17 +149,27 @@ def standing(
     trainer will take over, so that nothing needs to be trained on the way. Raises BadInput, Diverged.
     """
     in_force = headers_of(events)[-1]
+    simulates = trains and trainers.kind(in_force) == trainers.SIMULATED
     try:
-        if in_force.trainer == "live" and trains:
+        if trains and trainers.kind(in_force) == trainers.LIVE:
             return _trained_up_to(journal, run_id, events, into, then, watch)
-        # The trainer to come knows nothing but the state of the run: a recording brings the session there.
+        # What was simulated is simulated again. Else the trainer to come needs to know no more than the state of the
+        # run, and a recording brings the session there.
         recorded = RecordedTrainer(events)
-        course = Course(events, composition.policies, lambda header: recorded)
+        course = Course(
+            events,
+            composition.policies,
+            lambda header: (
+                trainers.simulated(header, journal.blobs(into))
+                if simulates and trainers.kind(header) == trainers.SIMULATED
+                else recorded
+            ),
+        )
         session = course.session(Relay(ComparingSink(events), events[-1].epoch, then), watch=watch)
         course.follow(session, events[-1].epoch)
     except PolicyFailed as failure:
         raise BadInput(f"{run_id} cannot go on: {failure}") from failure
-    if trains:
+    if trains and not simulates:
         makes = _trainers(journal, into, lambda: _recording(journal, run_id, events, events[-1].epoch))
         session.hand_over(makes(in_force))
     return session
@@ -182,9 +200,14 @@ def _trained_up_to(
 
 def _trainers(journal: Journal, run_id: str, recording: Callable[[], Sequence[DomainEvent]]) -> Trainers:
     """The trainer that a header names, with the blobs of ``run_id``; a recorded one gives back ``recording``."""
-    return lambda header: (
-        WhatIfTrainer(recording()) if header.trainer == "recorded" else trainers.live(header, journal.blobs(run_id))
-    )
+
+    def made(header: RunHeader) -> Trainer:
+        if trainers.kind(header) == trainers.RECORDED:
+            return WhatIfTrainer(recording())
+        makes = trainers.live if trainers.kind(header) == trainers.LIVE else trainers.simulated
+        return makes(header, journal.blobs(run_id))
+
+    return made
 
 
 def _recording(journal: Journal, run_id: str, events: Sequence[DomainEvent], at: int) -> Sequence[DomainEvent]:

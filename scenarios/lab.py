@@ -24,18 +24,16 @@ from domain.identifiers import SeedId
 from domain.karn.policy import KarnPolicy
 from domain.run import RunState, UnknownSlot, rebuild
 from domain.tamiyo.policy import TamiyoPolicy
-from engine.controllers import PolicyFailed
 from engine.courses import headers_of
 from engine.journal.archive import export_run, import_run
 from engine.journal.journal import Journal
 from engine.journal.seals import Head
 from engine.ledger import Ledger
 from engine.rebuilding import state_at
-from engine.recording import JournalSink
 from engine.replay import Verification, verify
-from engine.session import EpochView, Session
+from engine.session import EpochView
 from engine.trainers.simulated.dynamics import Dynamics
-from scenarios import composition, continuing, imagining, ledgers, simulation, specification
+from scenarios import beginning, composition, continuing, imagining, ledgers, simulation, specification
 from scenarios.comparing import Comparison, compare_runs
 from scenarios.figures import CPU_SECONDS
 from scenarios.frames import frames, query
@@ -105,29 +103,21 @@ class Lab:
         karn: str | None = None,
         key: int = 0,
         overrides: Mapping[str, Any] | None = None,
+        dynamics: Dynamics | None = None,
         watch: Callable[[EpochView], None] = lambda view: None,
     ) -> RunResult:
-        """Record a live run of a scenario, by name with ``overrides`` (dotted key to value) or as it is given.
+        """Record a run of a scenario, by name with ``overrides`` (dotted key to value) or as it is given.
+
+        It is trained live, or simulated on ``dynamics``.
 
         Raises BadInput before anything is recorded; a policy that fails later ends the run instead.
         """
         if isinstance(scenario, str):
             scenario = specification.load(scenario, overrides)
-        from engine.trainers.live.fingerprint import fingerprint
-        from engine.trainers.live.tolaria import LiveTrainer
-
-        header, tamiyo_policy, karn_policy = composition.header(
-            scenario, key, tamiyo, karn, fingerprint(scenario.training.threads)
-        )
-        trainer_data = composition.data(header)
-        run_id = self._new_run(run_name(header))
-        trainer = LiveTrainer(trainer_data, self.journal.blobs(run_id))
-        try:
-            session = Session(trainer, tamiyo_policy, karn_policy, JournalSink(self.journal, run_id), watch=watch)
-        except PolicyFailed as failure:
-            raise BadInput(str(failure)) from failure
+        plan = beginning.planned(scenario, key, tamiyo, karn, dynamics)
+        run_id = self._new_run(run_name(plan.header))
         began = time.process_time()
-        session.run(header, composition.first_library())
+        beginning.run(self.journal, plan, run_id, watch)
         self.journal.note(run_id, CPU_SECONDS, f"{time.process_time() - began:.3f}")
         return self.result(run_id)
 
@@ -151,14 +141,17 @@ class Lab:
         trainer: str | None = None,
         key: int | None = None,
         overrides: Mapping[str, Any] | None = None,
+        dynamics: Dynamics | None = None,
         watch: Callable[[EpochView], None] = lambda view: None,
     ) -> RunResult:
         """A new run with the past of ``run_id`` up to the end of epoch ``at``, and what is given from there on.
 
         Another ``key`` draws new randomness from there on; the data stay. With nothing given it is the same run again.
+        ``trainer`` is live, recorded (which trains nothing) or simulated, on ``dynamics``.
         Raises RunMissing, BadInput, Diverged where training again on the way gives something else than recorded.
         """
         head = self.head_at(run_id, at)
+        trainer = simulation.trainer_named(trainer, dynamics)
         plan = continuing.planned(
             self.journal, run_id, head, tamiyo=tamiyo, karn=karn, trainer=trainer, key=key, overrides=overrides
         )
@@ -166,7 +159,7 @@ class Lab:
         self.journal.note(child, PARENT, run_id)
         self.journal.note(child, AT_EPOCH, str(at))
         began = time.process_time()
-        continuing.fork(self.journal, plan, child, watch)
+        continuing.fork(self.journal, plan, child, watch, dynamics)
         self.journal.note(child, CPU_SECONDS, f"{time.process_time() - began:.3f}")
         return self.result(child)
 

@@ -9,18 +9,18 @@ from typing import Final
 
 import numpy as np
 
-from domain.events import DomainEvent, EpochSealed, RunForked
+from domain.events import DomainEvent, EpochSealed
 from domain.header import Fingerprint, RunHeader
 from domain.karn.policy import KarnPolicy
 from domain.tamiyo.policy import TamiyoPolicy
-from engine.courses import header_of, headers_of
-from engine.journal.errors import BlobMissing, RunMissing
+from engine.courses import headers_of
+from engine.journal.errors import RunMissing
 from engine.journal.journal import Journal
 from engine.session import Session
-from engine.trainers.simulated.dynamics import Dynamics, DynamicsUnreadable, load, parse, save
+from engine.trainers.simulated.dynamics import Dynamics, DynamicsUnreadable, load, save
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from scenarios import composition
-from scenarios.specification import BadInput, Scenario
+from scenarios.specification import BadInput, Scenario, unknown
 
 PREFIX: Final = "simulated:"
 
@@ -102,24 +102,14 @@ def keep(journal: Journal, run_id: str, dynamics: Dynamics) -> str:
     return journal.blobs(run_id).put(dynamics.canonical)
 
 
-def dynamics_of(journal: Journal, run_id: str) -> Dynamics:
-    """The dynamics that a simulated run is trained by at its end. Raises BadInput, RunMissing, BlobDamaged."""
-    events = journal.events(run_id, 0, 1)
-    if not events:
-        raise RunMissing(f"there is no run {run_id!r} in {journal.name}; `regrow runs` lists those there are")
-    forked = journal.last(run_id, RunForked)
-    trainer = forked[1].header.trainer if forked else header_of(events).trainer
-    if not trainer.startswith(PREFIX):
-        raise BadInput(f"run {run_id} has a {trainer} trainer; only simulated runs have dynamics")
-    digest = trainer.removeprefix(PREFIX)
-    try:
-        return parse(journal.blobs(run_id).get(digest), f"blob {digest[:12]}")
-    except BlobMissing as error:
-        raise BadInput(
-            f"the dynamics {digest[:12]} of run {run_id} are missing; an imported run brings none"
-        ) from error
-    except DynamicsUnreadable as error:
-        raise BadInput(str(error)) from error
+def trainer_named(name: str | None, dynamics: Dynamics | None) -> str | None:
+    """A trainer's name as headers have it. Raises BadInput for an unknown one, or dynamics without a use for them."""
+    names = ("live", "simulated", "recorded")
+    if name is not None and name not in names:
+        raise BadInput(unknown("trainer", name, names))
+    if (name == "simulated") != (dynamics is not None):
+        raise BadInput("--trainer simulated and --dynamics FILE need each other; `regrow fit` makes the file")
+    return f"{PREFIX}{dynamics.digest}" if dynamics is not None else name
 
 
 def simulate(

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
 
 from domain.header import Fingerprint, RunHeader
 from engine.journal.blobs import RunBlobs
+from engine.journal.errors import BlobMissing
+from engine.trainers.simulated.dynamics import DynamicsUnreadable, parse
+from engine.trainers.simulated.trainer import SimulatedTrainer
 from engine.trainers.trainer import Trainer
-from scenarios import composition
+from scenarios import composition, simulation
+from scenarios.specification import BadInput
+
+LIVE: Final = "live"
+RECORDED: Final = "recorded"
+SIMULATED: Final = "simulated"
+NAMES: Final = (LIVE, SIMULATED, RECORDED)
+
+
+def kind(header: RunHeader) -> str:
+    """One of ``NAMES``: what trains under a header."""
+    return header.trainer.partition(":")[0]
 
 
 def fingerprint(threads: int) -> Fingerprint:
@@ -25,6 +41,28 @@ def live(header: RunHeader, store: RunBlobs) -> Trainer:
     return LiveTrainer(composition.loader(header), store)
 
 
+def share_dynamics(header: RunHeader, source: RunBlobs, target: RunBlobs) -> None:
+    """Let ``target`` have the dynamics of ``header`` as well, if it has any and they are still there."""
+    digest = header.trainer.partition(":")[2]
+    if digest:
+        with suppress(BlobMissing):
+            target.put(source.get(digest))
+
+
+def simulated(header: RunHeader, store: RunBlobs) -> Trainer:
+    """The simulated trainer on the dynamics that are in ``store``, its checkpoints there too. Raises BadInput."""
+    digest = header.trainer.partition(":")[2]
+    try:
+        dynamics = parse(store.get(digest), f"blob {digest[:12]}")
+    except BlobMissing as error:
+        raise BadInput(
+            f"the dynamics {digest[:12]} that simulated the run are missing; an imported run brings none"
+        ) from error
+    except DynamicsUnreadable as error:
+        raise BadInput(str(error)) from error
+    return SimulatedTrainer(dynamics, store)
+
+
 def controllers_in(files: Mapping[str, bytes]) -> Mapping[str, str]:
     """The controllers' memory in each checkpoint, as JSON. Raises CheckpointDamaged."""
     from engine.trainers.live.checkpoints import unpack
@@ -34,7 +72,9 @@ def controllers_in(files: Mapping[str, bytes]) -> Mapping[str, str]:
 
 def not_comparable(header: RunHeader) -> str | None:
     """Why this machine's bits cannot be those of a recorded run, or None."""
-    here = fingerprint(header.training.threads)
+    if kind(header) == RECORDED:
+        return None
+    here = fingerprint(header.training.threads) if kind(header) == LIVE else simulation.fingerprint()
     if here == header.fingerprint:
         return None
     theirs = header.fingerprint.model_dump()

@@ -133,7 +133,8 @@ def target_log(log: RecordedLog, target: Cast) -> TargetLog:
         forced[row, :size] = ~leaves & (chances[row, :size] == 1) & (behaviour[row, :size] == 1)
         germinating[row, :size] = [answer.germinating for answer in answered]
         actions[row, :size] = [at.chosen > 0 for at in run.boundaries]
-        states[row, :size] = [_features(at, run.header.epochs) for at in run.boundaries]
+        for place, at in enumerate(run.boundaries):
+            states[row, place] = _features(at, run.header.epochs)
         increments[row, :size] = run.increments
         rewards[row, max(size, 1) - 1] = run.result
         increments[row, 0] += run.result if size == 0 else 0.0

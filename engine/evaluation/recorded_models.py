@@ -81,7 +81,9 @@ def _transitions(log: TargetLog, choices: Flags) -> Transitions | None:
     both = np.stack([1 - germinating, germinating], axis=1)
     # Gained up to a boundary from the first one: differences of it are what lies between.
     so_far = np.cumsum(log.increments, axis=1)
-    until = np.where(ended, so_far[rows, -1], so_far[rows[after], places[after]] - log.increments[rows[after], places[after]])
+    until = np.where(
+        ended, so_far[rows, -1], so_far[rows[after], places[after]] - log.increments[rows[after], places[after]]
+    )
     since = so_far[rows, places] - log.increments[rows, places]
     known = np.where(places == 0, states[:, ACCURACY], 0.0)
     return Transitions(

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
@@ -37,6 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Run = Annotated[str, typer.Argument(help="A run's id; `regrow runs` lists them.")]
 Tamiyo = Annotated[str | None, typer.Option(help="Built-in name, module:Class or path/file.py:Class.")]
 Karn = Annotated[str | None, typer.Option(help="As --tamiyo.")]
+Dynamics = Annotated[Path | None, typer.Option(help="For --trainer simulated: a file of `regrow fit`.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable.")]
 
 

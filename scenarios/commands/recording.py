@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from scenarios import display, specification
+from scenarios import display, simulation, specification
 from scenarios.commands.answering import (
     ENDED_BADLY,
+    Dynamics,
     Journal,
     Json,
     Karn,
@@ -34,20 +35,23 @@ def run(
     key: Annotated[int, typer.Option(min=0, help="The run key: all randomness comes from it.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the scenario's.")] = None,
     settings: Settings = None,
-    trainer: Annotated[str, typer.Option(help="What trains: live.")] = "live",
+    trainer: Annotated[str, typer.Option(help="What trains: live or simulated.")] = "live",
+    dynamics: Dynamics = None,
     journal: Journal = DEFAULT_JOURNAL,
     as_json: Json = False,
 ) -> None:
     """Record a run."""
     with answering(), Lab(journal) as lab:
-        if trainer != "live":
-            raise BadInput(specification.unknown("trainer", trainer, ("live",)))
+        if trainer not in ("live", "simulated"):
+            raise BadInput(specification.unknown("trainer", trainer, ("live", "simulated")))
+        given = None if dynamics is None else simulation.dynamics_in(dynamics)
+        simulation.trainer_named(trainer, given)
         overrides = dict(specification.parse_override(text) for text in settings or ())
         if epochs is not None:
             overrides["training.epochs"] = epochs
         chosen = specification.load(scenario, overrides)
         with display.progress(chosen.training.epochs, quiet=as_json) as watch:
-            result = lab.run(chosen, tamiyo=tamiyo, karn=karn, key=key, watch=watch)
+            result = lab.run(chosen, tamiyo=tamiyo, karn=karn, key=key, dynamics=given, watch=watch)
         _answer_with(lab, result, as_json=as_json)
 
 
@@ -68,7 +72,10 @@ def fork(
     at: Annotated[int, typer.Option(min=0, help="The last epoch in common.")],
     tamiyo: Tamiyo = None,
     karn: Karn = None,
-    trainer: Annotated[str | None, typer.Option(help="What trains: live, or recorded: nothing does.")] = None,
+    trainer: Annotated[
+        str | None, typer.Option(help="What trains: live, simulated, or recorded: nothing does.")
+    ] = None,
+    dynamics: Dynamics = None,
     key: Annotated[int | None, typer.Option(min=0, help="Another run key from there on; the data stay.")] = None,
     settings: Settings = None,
     journal: Journal = DEFAULT_JOURNAL,
@@ -77,10 +84,19 @@ def fork(
     """Take another course from an epoch on; with nothing changed the same one again."""
     with answering(), Lab(journal) as lab:
         overrides = dict(specification.parse_override(text) for text in settings or ())
+        given = None if dynamics is None else simulation.dynamics_in(dynamics)
         epochs = lab.show(run_id, at).state.started.epochs
         with display.progress(epochs, quiet=as_json, after=at) as watch:
             result = lab.fork(
-                run_id, at, tamiyo=tamiyo, karn=karn, trainer=trainer, key=key, overrides=overrides, watch=watch
+                run_id,
+                at,
+                tamiyo=tamiyo,
+                karn=karn,
+                trainer=trainer,
+                key=key,
+                overrides=overrides,
+                dynamics=given,
+                watch=watch,
             )
         _answer_with(lab, result, as_json=as_json)
 

@@ -18,6 +18,7 @@ BENCHMARKS = (
     "projecting",
     "simulating",
     "covering",
+    "attributing",
 )
 
 

@@ -13,8 +13,9 @@ from domain.tamiyo.composed import Composed
 from engine.evaluation.verdict import Verdict
 from scenarios import composition, specification
 from scenarios.lab import Lab
+from scenarios.ladder import LADDER, composed, steps
 from scenarios.specification import BadInput, Scenario
-from scenarios.whatif import BEGIN, END, LADDER, Experiment, WhatIf, composed, plateau, steps, table, write_table
+from scenarios.whatif import BEGIN, END, Experiment, WhatIf, plateau, table, write_table
 from tests.support.commands import Shell
 
 ROOT = Path(__file__).parents[2]

@@ -119,8 +119,9 @@ def recorded(journal: Journal, dynamics: Dynamics, run_id: str, name: str) -> Ru
 def test_a_simulated_run_in_a_journal_verifies_to_rung_4_with_its_own_dynamics(tmp_path: Path, name: str) -> None:
     with Journal.open(f"sqlite:///{tmp_path / 'j.db'}") as journal:
         header = recorded(journal, planted(noise=0.1), "run", name)
-        dynamics = simulation.dynamics_of(journal, "run")
+        dynamics = planted(noise=0.1)
         assert header.trainer == f"simulated:{dynamics.digest}"
+        assert journal.blobs("run").get(dynamics.digest) == dynamics.canonical
         reached = verify(journal, "run", composition.policies)
         assert (reached.rung, reached.divergence) == (3, None)
 

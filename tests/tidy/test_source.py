@@ -29,6 +29,7 @@ MAY_WRITE = {
     "scenarios/golden.py",
     "scenarios/growth.py",
     "scenarios/bench.py",
+    "scenarios/whatif.py",
 }
 """Entry points that a person calls: the only places that write to the terminal."""
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from domain.catalogue import registrations
-from domain.events import CheckpointSaved, DecisionDiverged, DecisionMade, DomainEvent, RunForked
+from domain.events import CheckpointSaved, DecisionDiverged, DecisionMade, DomainEvent, RunEnded, RunForked
 from domain.header import PolicyReference, RunHeader
+from domain.identifiers import Epoch
 from domain.karn.no_invention import NoInvention
+from domain.run import RunState
 from engine.controllers import Controllers, PolicyFailed
 from engine.courses import Course, header_of, headers_of, take
 from engine.replay import ComparingSink, Diverged, replay
@@ -117,11 +119,11 @@ def test_over_a_recording_the_same_orders_with_another_effect_leave_it(events: l
     epoch = next(event.epoch for event in events if event.TOPIC == "alpha-changed")
     trainer = WhatIfTrainer(events)
     own = [event for event in events if event.epoch == epoch]
-    trainer.obey(epoch, tuple(own), None)  # type: ignore[arg-type]
+    trainer.obey(Epoch(epoch), tuple(own), RunState())
     moved = [event.model_copy(update={"alpha": 0.123}) if event.TOPIC == "alpha-changed" else event for event in own]
     assert orders(own) == orders(moved) and effects(own) != effects(moved)
     with pytest.raises(CannotObey, match="had another effect than in the recording") as left:
-        trainer.obey(epoch, tuple(moved), None)  # type: ignore[arg-type]
+        trainer.obey(Epoch(epoch), tuple(moved), RunState())
     assert isinstance(left.value.event, DecisionDiverged)
 
 
@@ -129,14 +131,15 @@ def test_where_a_recording_stops_a_run_over_it_ends_with_nobody_to_blame(events:
     open_ = at(events, 6)
     trainer = WhatIfTrainer(open_)
     last = tuple(event for event in open_ if event.epoch == 6)
-    trainer.obey(5, tuple(event for event in open_ if event.epoch == 5), None)  # type: ignore[arg-type]
+    trainer.obey(Epoch(5), tuple(event for event in open_ if event.epoch == 5), RunState())
     with pytest.raises(CannotObey, match="the recording ends at epoch 6") as left:
-        trainer.obey(6, last, None)  # type: ignore[arg-type]
+        trainer.obey(Epoch(6), last, RunState())
     assert left.value.event is None
-    WhatIfTrainer(events).obey(10, tuple(event for event in events if event.epoch == 10), None)  # type: ignore[arg-type]
+    acts = tuple(event for event in events if event.epoch == 10 and not isinstance(event, RunEnded))
+    WhatIfTrainer(events).obey(Epoch(10), acts, RunState())  # a run that ends there ends there again
 
 
 def test_the_script_holds_what_these_tests_need(events: list[DomainEvent]) -> None:
-    assert any(isinstance(event, CheckpointSaved) and 0 < event.epoch for event in events)
+    assert any(isinstance(event, CheckpointSaved) and event.epoch > 0 for event in events)
     assert any(isinstance(event, DecisionMade) for event in events)
     assert {event.TOPIC for event in events} >= {"alpha-changed", "seed-germinated"}

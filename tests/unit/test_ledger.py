@@ -18,7 +18,7 @@ from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
 from engine.controllers import PolicyFailed
 from engine.ledger import Ledger, entries_of
 from engine.session import Session
-from tests.support.chaotic_runs import Kept
+from tests.support.chaotic_runs import LENIENT, Kept
 from tests.support.headers import small_header
 from tests.support.scripted_trainer import Curve, ScriptedTrainer
 
@@ -48,6 +48,7 @@ class Sower:
         decision = Decision(
             command=legal.action(number),
             reason="sown" if number else "idle",
+            urgency=0.85,
             propensity=dict(odds)[number],
             legal=legal,
             odds=tuple(pair for pair in odds if pair[1] > 0),
@@ -58,7 +59,7 @@ class Sower:
 def recording(tamiyo: Any, header: RunHeader | None = None, curve: Curve | None = None) -> list[DomainEvent]:
     kept = Kept()
     session = Session(ScriptedTrainer(curve or Curve()), tamiyo, NoInvention(), kept)
-    session.run(header or small_header(epochs=EPOCHS), registrations())
+    session.run(header or small_header(epochs=EPOCHS, safety=LENIENT), registrations())
     return kept.events
 
 
@@ -111,7 +112,7 @@ def test_saying_nothing_is_to_wait_for_certain() -> None:
 
 
 def test_a_boundary_with_one_legal_action_is_forced() -> None:
-    told = ledger(Sower(at=2), Sower(at=2), header=small_header(epochs=EPOCHS, layers=1, seeds=1))
+    told = ledger(Sower(at=2), Sower(at=2), header=small_header(epochs=EPOCHS, layers=1, seeds=1, safety=LENIENT))
 
     assert [entry.epoch for entry in told.entries if entry.is_forced] == list(range(3, EPOCHS + 1))
     document = told.to_document()
