@@ -38,6 +38,8 @@ from domain.events import (
     StageChanged,
     TestScored,
 )
+from domain.identifiers import SeedId
+from domain.lifecycle import Stage
 from engine.lifecycle_checker import check_lifecycles
 
 PANICS_TO_DIVERGE: Final = 3
@@ -165,7 +167,7 @@ def check_obedience(events: Sequence[DomainEvent]) -> Iterator[str]:
 def check_rollbacks(events: Sequence[DomainEvent]) -> Iterator[str]:
     """At most one a boundary, to a checkpoint of this past; a panic orders one, and so does nothing else of Tolaria's."""
     saved: list[CheckpointSaved] = []
-    fossilized: list[int] = []
+    fossils: dict[SeedId, int] = {}
     for epoch, told in _epochs(events):
         ordered = [event for event in told if isinstance(event, RollbackOrdered)]
         panicked = any(isinstance(event, PanicRaised) for event in told)
@@ -177,11 +179,13 @@ def check_rollbacks(events: Sequence[DomainEvent]) -> Iterator[str]:
             if isinstance(event, CheckpointSaved):
                 saved.append(event)
             elif isinstance(event, AdaptationConcluded) and event.outcome.value == "FOSSILIZED":
-                fossilized.append(epoch)
+                fossils[event.adaptation.seed] = epoch
+            elif isinstance(event, StageChanged) and event.source is Stage.FOSSILIZED:
+                fossils.pop(event.seed, None)  # reset: the simplified lifecycle can take one back
             elif isinstance(event, RollbackOrdered):
                 if (event.checkpoint_epoch, event.checkpoint) not in {(kept.epoch, kept.checkpoint) for kept in saved}:
                     yield f"epoch {epoch}: the checkpoint of epoch {event.checkpoint_epoch} was never saved, or is gone"
-                if any(event.checkpoint_epoch < fossil for fossil in fossilized):
+                if any(event.checkpoint_epoch < fossil for fossil in fossils.values()):
                     yield f"epoch {epoch}: rolling back to epoch {event.checkpoint_epoch} undoes a fossil"
                 if event.source is RollbackSource.TAMIYO and event.culprit is None:
                     yield f"epoch {epoch}: Tamiyo rolled back without a culprit"

@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import re
 import statistics
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 from scenarios import specification
 from scenarios.controls import widened
 from scenarios.lab import Lab
+from scenarios.readme_tables import write_table
 from scenarios.results import RunResult
-from scenarios.specification import FOLDER
-
-BEGIN: Final = "<!-- growth table: begin -->"
-END: Final = "<!-- growth table: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +107,6 @@ def table(measured: Sequence[Arms]) -> str:
     return "\n".join([*head, *(row([arm for arm in measured if arm.scenario == name]) for name in scenarios)])
 
 
-def write_table(text: str, readme: Path = FOLDER / "README.md") -> None:
-    """Put the table between its marks in the scenarios' README."""
-    old = readme.read_text(encoding="utf-8")
-    new = re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", f"{BEGIN}\n{text}\n{END}", old, flags=re.DOTALL)
-    readme.write_text(new, encoding="utf-8")
-
-
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -141,7 +128,7 @@ def main() -> None:
     text = table(measured)
     sys.stdout.write(text + "\n")
     if chosen.write:
-        write_table(text)
+        write_table("growth", text)
 
 
 if __name__ == "__main__":

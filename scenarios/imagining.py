@@ -48,6 +48,8 @@ class SimulatedEvaluation(Value):
     """Live runs."""
     calibration: str
     """How held-out policies were ranked, in a line; or why none could be held out."""
+    error: float | None
+    """Mean absolute error over held-out policies; None where none could be."""
     policies: tuple[Imagined, ...]
     exact: str
     """The command that asks the same exactly."""
@@ -123,6 +125,7 @@ def evaluate_simulated(journal: Journal, question: Question, dynamics: Dynamics 
         leaderboard=simulated.board(),
         fitted_on=count,
         calibration=calibration.line if calibration else "no policy was held out: fewer than three are logged here",
+        error=calibration.error if calibration else None,
         policies=tuple(rows),
         exact=question.command("exact"),
     )

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
     from scenarios.attribution import Attribution
     from scenarios.evaluation import Evaluation
+    from scenarios.exploration import ExplorationAdvice
+    from scenarios.off_policy import OffPolicyEvaluation
 
 DEFAULT_JOURNAL: Final = "sqlite:///.regrow/journal.db"
 
@@ -203,6 +205,23 @@ class Lab:
         """Answer a question on the dynamics of a file, or on those fitted to this journal's runs. Raises BadInput."""
         given = None if dynamics is None else simulation.dynamics_in(dynamics)
         return imagining.evaluate_simulated(self.journal, question, given)
+
+    def evaluate_off_policy(self, question: Question) -> OffPolicyEvaluation:
+        """Answer a question from this journal's runs alone, as far as they chose alike. Raises BadInput."""
+        from scenarios.off_policy import off_policy_evaluation
+
+        return off_policy_evaluation(self, question)
+
+    def exploration(self, run_id: str, tamiyo: str, epsilon: float, effective: float = 50.0) -> ExplorationAdvice:
+        """How many runs under a run's policy, softened by ``epsilon``, give ``effective`` ones of the policy ``tamiyo``.
+
+        Raises RunMissing, BadInput.
+        """
+        from scenarios.exploration import exploration_advice
+
+        head = self.head(run_id)
+        events = self.journal.events(run_id, upto=head.position)
+        return exploration_advice(run_id, events, tamiyo, epsilon, effective=effective)
 
     def frames(self, names: Sequence[str] | None = None) -> dict[str, polars.DataFrame]:
         """The views of projections/README.md as frames, all or those that are named. Raises UnknownView."""

@@ -48,6 +48,8 @@ class Found(Value):
     with_it: float
     """Mean final test accuracy, [0, 1]."""
     without_it: float
+    grown: tuple[float, float]
+    """Mean parameters added by the end, without it and with it."""
     difference: Difference
     verdict: Verdict
 
@@ -105,8 +107,8 @@ class Experiment:
         self._on = on
         self._workers = workers
         self._progress = progress
-        self._scores: dict[tuple[str, str, int], float] = {}
-        """Final test accuracy by origin, policy and run key; NaN for a run that ended badly."""
+        self._tried: dict[tuple[str, str, int], Tried] = {}
+        """What came of it, by origin, policy and run key."""
         self._left_out: list[str] = []
 
     def answer(self) -> WhatIf:
@@ -156,13 +158,13 @@ class Experiment:
         return Trial(name=name, journal=self._journal, arm=arm, key=key, at=at, origin=origin)
 
     def _try(self, jobs: Sequence[Trial]) -> dict[tuple[str, int], str]:
-        """Runs by policy and run key; keeps their scores."""
+        """Runs by policy and run key; keeps what came of them."""
         runs = {}
         for trial, result in sweep(jobs, perform, on=self._on, workers=self._workers, progress=self._tell):
             if isinstance(result, JobFailed):
                 self._left_out.append(str(result))
                 continue
-            self._scores[trial.origin, trial.arm.policy, trial.key] = result.score("final_accuracy")
+            self._tried[trial.origin, trial.arm.policy, trial.key] = result
             runs[trial.arm.policy, trial.key] = result.figures.run
         return runs
 
@@ -172,14 +174,14 @@ class Experiment:
 
     def _found(self, step: Step, keys: Sequence[int]) -> Found:
         sides = [(step.origin, step.policy), (step.origin, step.instead_of)]
-        both = [key for key in keys if all((*side, key) in self._scores for side in sides)]
+        both = [key for key in keys if all((*side, key) in self._tried for side in sides)]
         if len(both) < 2:
             why = f": {self._left_out[0]}" if self._left_out else ""
             raise BadInput(f"{step.said}: {len(both)} run keys can be compared and an interval needs 2 or more{why}")
-        one, other = ([self._scores[*side, key] for key in both] for side in sides)
+        one, other = ([self._tried[*side, key] for key in both] for side in sides)
         difference = paired_difference(
-            one,
-            other,
+            _scores(one),
+            _scores(other),
             estimand=f"{step.said}: final test accuracy under {step.policy} minus {step.instead_of}, from the epoch "
             f"before the design's trigger in runs under {step.origin}",
             generator=stream(0, "whatif/bootstrap"),
@@ -187,11 +189,21 @@ class Experiment:
         )
         return Found(
             step=step,
-            with_it=_mean(one),
-            without_it=_mean(other),
+            with_it=_mean(_scores(one)),
+            without_it=_mean(_scores(other)),
+            grown=(_grown(other), _grown(one)),
             difference=difference,
             verdict=_verdict(difference),
         )
+
+
+def _scores(runs: Sequence[Tried]) -> list[float]:
+    """Final test accuracies; NaN for a run that ended badly."""
+    return [run.score("final_accuracy") for run in runs]
+
+
+def _grown(runs: Sequence[Tried]) -> float:
+    return statistics.fmean(run.figures.parameters_added for run in runs)
 
 
 def _mean(scores: Sequence[float]) -> float:
@@ -207,8 +219,8 @@ def _verdict(difference: Difference) -> Verdict:
 def table(told: WhatIf) -> str:
     """The answer in Markdown: what was asked, the table, and what it does not show."""
     head = [
-        "| what changes | without | with | paired difference [95 %] | pairing gained | keys | verdict |",
-        "|---|---|---|---|---|---|---|",
+        "| what changes | without | with | difference [95 %] | pairing gained | parameters added | keys | verdict |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*_asked(told), "", *head, *(_row(found) for found in told.found), "", *_honest(told)])
 
@@ -234,6 +246,7 @@ def _row(found: Found) -> str:
         f"{found.with_it:.3f}",
         interval(difference),
         gained,
+        f"{found.grown[0]:.0f} → {found.grown[1]:.0f}",
         str(difference.pairs),
         found.verdict.value,
     ]
@@ -242,21 +255,24 @@ def _row(found: Found) -> str:
 
 def _honest(told: WhatIf) -> list[str]:
     """What the table does not show."""
-    silent = [found.step.said for found in told.found if found.verdict is Verdict.NO_DIFFERENCE_SHOWN]
-    equal = [found.step.said for found in told.found if found.difference.low == found.difference.high == 0]
+    silent = [found for found in told.found if found.verdict is Verdict.NO_DIFFERENCE_SHOWN]
+    equal = [found.step.said for found in silent if found.difference.low == found.difference.high]
+    unseen = [found.step.said for found in silent if found.step.said not in equal]
     lines = []
-    if silent:
-        lines.append(f"No difference is shown for {len(silent)} of {len(told.found)}: {'; '.join(silent)}. ")
-        lines[-1] += "That is no proof of equality: the interval says how large a difference may have gone unseen."
+    if unseen:
+        lines.append(
+            f"- No difference is shown for {len(unseen)} of {len(told.found)}: {'; '.join(unseen)}. "
+            "That is no proof of equality: the interval says how large a difference may have gone unseen."
+        )
     if equal:
         lines.append(
-            f"Exactly equal on every key, because what they decide differently never came up there: {'; '.join(equal)}. "
-            "Blueprints, grafting and gates only matter once something germinates."
+            f"- The same accuracy on every key, whatever was decided differently, in {len(equal)} of {len(told.found)}: "
+            f"{'; '.join(equal)}."
         )
     lines.append(
-        f"Each interval holds on its own; of {len(told.found)} about one in twenty excludes zero by chance alone."
+        f"- Each interval holds on its own; of {len(told.found)} about one in twenty excludes zero by chance alone."
     )
-    return lines + [f"Left out: {reason}." for reason in told.left_out]
+    return lines + [f"- Left out: {reason}." for reason in told.left_out]
 
 
 def write_table(text: str, readme: Path = FOLDER / "README.md") -> None:

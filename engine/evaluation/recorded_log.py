@@ -24,11 +24,14 @@ import numpy as np
 from engine.courses import Cast
 from engine.evaluation.off_policy.log import Flags, Indices, LoggedEpisodes
 from engine.evaluation.off_policy.samples import Floats
-from engine.evaluation.off_policy.support import Supported, support_of_episodes
+from engine.evaluation.off_policy.support import Supported, Verdict, support_of_episodes
 from engine.evaluation.recorded_runs import Answer, Boundary, RecordedRun, Unusable, answers, named
 
 NAMED_MAX: Final = 3
 """Actions that a verdict names."""
+MASS_MIN: Final = 0.5
+"""Mean weight under which nothing is estimated. In the long run it is 1; a log that misses half of that misses half of
+what the target does, however alike the small weights are that it has."""
 
 Answers = tuple[Answer, ...]
 
@@ -76,8 +79,12 @@ class TargetLog:
 
     @property
     def support(self) -> Supported:
-        """Whether the log can speak of the target."""
-        return support_of_episodes(self.episodes, unlogged=self.unlogged)
+        """Whether the log can speak of the target: the usual verdict, and enough of the target's own runs in it."""
+        found, mass = support_of_episodes(self.episodes, unlogged=self.unlogged), float(self.episodes.weights.mean())
+        if found.verdict is Verdict.UNSUPPORTED or mass >= MASS_MIN:
+            return found
+        reason = f"weights average {mass:.2g} and not 1: most of what the target does is not in the log; record more, or fork"
+        return replace(found, verdict=Verdict.UNSUPPORTED, reason=reason)
 
     @property
     def stepwise(self) -> LoggedEpisodes:

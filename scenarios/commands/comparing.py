@@ -13,6 +13,7 @@ from scenarios.commands.answering import (
     ENDED_BADLY,
     Journal,
     Json,
+    Run,
     Settings,
     answer,
     answering,
@@ -22,6 +23,7 @@ from scenarios.commands.answering import (
     write,
 )
 from scenarios.lab import DEFAULT_JOURNAL, Lab
+from scenarios.off_policy_tables import exploration_lines, off_policy_lines
 from scenarios.query import render
 from scenarios.question import Question, metric_named, run_keys
 from scenarios.specification import BadInput
@@ -94,7 +96,9 @@ def evaluate(
         elif method == "simulated":
             _simulated(journal, question, dynamics, as_json=as_json)
         else:
-            raise BadInput("--method off-policy: not yet")
+            with Lab(journal) as lab:
+                read_off = lab.evaluate_off_policy(question)
+            answer(read_off.model_dump(mode="json"), off_policy_lines(read_off), as_json=as_json)
 
 
 def _simulated(journal: str, question: Question, dynamics: Path | None, *, as_json: bool) -> None:
@@ -122,6 +126,22 @@ def fit(
             [f"{out}: {len(fitted.members)} members fitted to {count} runs, {fitted.digest[:12]}"],
             as_json=as_json,
         )
+
+
+@app.command()
+def exploration(
+    run_id: Run,
+    *,
+    tamiyo: Annotated[str, typer.Option(help="The policy that the log is to speak of.")],
+    epsilon: Annotated[float, typer.Option(help="How often the logging policy explores, [0, 1].")] = 0.02,
+    wanted: Annotated[float, typer.Option("--effective", help="Effective runs that are wanted.")] = 50.0,
+    journal: Journal = DEFAULT_JOURNAL,
+    as_json: Json = False,
+) -> None:
+    """How many runs a log needs to speak of a policy, and how much they should explore."""
+    with answering(), Lab(journal) as lab:
+        advice = lab.exploration(run_id, tamiyo, epsilon, wanted)
+        answer(advice.model_dump(mode="json"), exploration_lines(advice), as_json=as_json)
 
 
 @app.command()

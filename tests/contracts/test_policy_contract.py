@@ -17,7 +17,7 @@ from domain.tamiyo.never_grow import NeverGrow
 from domain.tamiyo.policy import TamiyoPolicy
 from domain.tamiyo.random_growth import RandomGrowth
 from domain.tamiyo.softened import Softened
-from domain.tamiyo.without import Without
+from domain.tamiyo.without import With, Without
 from engine.randomness import BoundaryRandomness
 
 # Under importlib mode a test file cannot import its neighbour by name; users put the contract on their path instead.
@@ -87,6 +87,16 @@ class TestRandomTime(PolicyContract):
 class TestRandomBlueprint(PolicyContract):
     def make(self) -> TamiyoPolicy:
         return RandomBlueprint()
+
+
+class TestWith(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return With(Softened(AlwaysGrow(), epsilon=0.5), "0.0", 2, 1, "BOTH", "FIXED_RAMP")
+
+
+class TestWithoutForGood(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return Without(Softened(AlwaysGrow(), epsilon=0.5), "0.0", 1, never=True)
 
 
 class TestWithout(PolicyContract):

@@ -136,6 +136,16 @@ def test_what_the_target_does_and_nobody_can_have_logged_is_named_and_unsupporte
     assert "never logged" in log.support.reason
 
 
+def test_a_log_that_misses_most_of_what_the_target_does_is_no_support_however_alike_its_weights() -> None:
+    runs = [tossed(0.001, False, False, False, result=0.5)] * 20
+    log = target_log(log_of(*runs), beside(Coin(0.6)))
+
+    assert log.episodes.weights.std() < 1e-12
+    assert log.support.ess == pytest.approx(20)
+    assert log.support.verdict is Verdict.UNSUPPORTED
+    assert log.support.reason.startswith("weights average 0.064 and not 1")
+
+
 def test_what_the_target_would_do_off_its_own_course_need_not_be_logged() -> None:
     """It never germinates, and so never comes where another housekeeping would be due."""
     runs = [tossed(0.5, *falls, result=0.5) for falls in itertools.product((True, False), repeat=3)]
