@@ -6,6 +6,8 @@ Thresholds: design §6 with the preset ``fast``; ``patient`` has the assessed co
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final, Self, final
 
 from pydantic import Field, model_validator
@@ -183,3 +185,14 @@ def _checks(gate: Gate, evidence: Evidence, settings: GateSettings) -> list[tupl
 
 def _show(loss: float | None) -> str:
     return "unmeasured" if loss is None else f"{loss:.4f}"
+
+
+def largest_fall(values: Sequence[float]) -> float:
+    """How far the values ever fell from the highest before, [0, inf); 0 while they rise, NaN if one of them is."""
+    if any(math.isnan(value) for value in values):
+        return math.nan
+    highest, fall = -math.inf, 0.0
+    for value in values:
+        highest = max(highest, value)
+        fall = max(fall, highest - value)
+    return fall

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
@@ -38,7 +37,7 @@ from domain.events import (
     SeedGerminated,
     StageChanged,
 )
-from domain.gates import Evidence
+from domain.gates import Evidence, largest_fall
 from domain.header import LayerLayout, RunHeader
 from domain.health import SeedProgress
 from domain.identifiers import BlueprintId, SeedId
@@ -227,17 +226,6 @@ _json: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 def _place(name: SeedId) -> tuple[int, int]:
     return name.layer, name.index
-
-
-def largest_fall(values: Sequence[float]) -> float:
-    """How far the values ever fell from the highest before, [0, inf); 0 while they rise, NaN if one of them is."""
-    if any(math.isnan(value) for value in values):
-        return math.nan
-    highest, fall = -math.inf, 0.0
-    for value in values:
-        highest = max(highest, value)
-        fall = max(fall, highest - value)
-    return fall
 
 
 def rebuild(events: Iterable[DomainEvent]) -> RunState:

@@ -73,7 +73,8 @@ def exploration_lines(advice: ExplorationAdvice) -> list[str]:
             f"With epsilon {advice.epsilon:g} and {about}, an effective sample of {advice.effective:g} "
             f"needs {_count(advice.episodes)} runs: {advice.share:.2g} of a log is effective."
         ]
-    lines += [f"Most is effective at epsilon {advice.best_epsilon:.3g}: {advice.best_share:.2g} of a log."]
+    if advice.best_epsilon > 0:  # at 0 the log is of one policy, and of no use for others
+        lines += [f"Most is effective at epsilon {advice.best_epsilon:.3g}: {advice.best_share:.2g} of a log."]
     if advice.first_difference is not None:
         lines += [
             f"{advice.tamiyo} first chooses otherwise than {advice.recorded} at epoch {advice.first_difference}; later "

@@ -20,8 +20,8 @@ class With:
     """The same policy, but at ``epoch`` it orders one given germination, whatever it would have ordered there.
 
     That takes the place of what it orders for this seed, else of its first germination, else it comes last. Everything
-    else is as the wrapped policy has it, and it knows that something germinated. Where the lifecycle or the checks refuse
-    the germination, as they may refuse any, nothing germinates in its place. ``Without`` around it is the same run
+    else is as the wrapped policy has it, and it knows that something germinated. Where the seed is not free, or lifecycle
+    or checks refuse the germination, as they may refuse any, nothing germinates in its place. ``Without`` around it is the same run
     without this one order. Raises ValueError for a name that no seed, no reading and no grafting strategy has.
     """
 
@@ -59,11 +59,12 @@ class With:
         place = self._place(decisions)
         before, after = decisions[:place], decisions[place + 1 :]
         commands = [decision.command for decision in before]
-        ordered = self._ordered(observation, decisions[place : place + 1], commands)
+        order = self._ordered(observation, decisions[place : place + 1], commands)
+        rest = still_legal(after, [*commands, *(decision.command for decision in order)], observation)
         remembers = step.memory
-        if not any(isinstance(decision.command, Germinate) for decision in decisions):
+        if _grows(order) and not _grows(decisions):
             remembers = remembered(self.policy, step, observation, memory, germinated=True)
-        return Step((*before, ordered, *still_legal(after, [*commands, ordered.command], observation)), remembers)
+        return Step((*before, *order, *rest), remembers)
 
     def _place(self, decisions: Sequence[Decision]) -> int:
         """Where it goes: in place of the seed's own germination, of the first one, of a recorded wait, or at the end."""
@@ -73,25 +74,27 @@ class With:
         waits = [number for number, command in orders if isinstance(command, Wait)]
         return next(iter([*own, *(number for number, _ in grown), *waits]), len(decisions))
 
-    def _ordered(self, observation: Observation, instead_of: Sequence[Decision], before: Sequence[Command]) -> Decision:
+    def _ordered(
+        self, observation: Observation, instead_of: Sequence[Decision], before: Sequence[Command]
+    ) -> tuple[Decision, ...]:
+        """The germination, with the draws that led to what it replaces. Those need odds, so what has none waits for them."""
+        state, seed = observation.state, SeedId.parse(self.seed)
+        blueprint = state.library.by_number(self.blueprint).blueprint_id
         command = Germinate(
-            seed=SeedId.parse(self.seed),
-            blueprint_id=observation.state.library.by_number(self.blueprint).blueprint_id,
-            reads=Reads(self.reads),
-            grafting=GraftingStrategy(self.grafting),
+            seed=seed, blueprint_id=blueprint, reads=Reads(self.reads), grafting=GraftingStrategy(self.grafting)
         )
         if any(decision.command == command for decision in instead_of):
-            return instead_of[0]
+            return tuple(instead_of)
         said = "; ".join(decision.reason for decision in instead_of) or "nothing"
-        legal = legal_actions(observation.state, before)
-        drawn = instead_of if legal.index(command) is not None else ()  # what is not legal has no odds, and no draws
-        ordered = Decision(
-            command=command,
-            reason=f"with the germination of seed {self.seed} at epoch {self.epoch}, in place of: {said}",
-            urgency=1.0,
-            draws=tuple(draw for decision in drawn for draw in decision.draws),
-        )
-        return with_choice(ordered, legal)
+        reason = f"with the germination of seed {self.seed} at epoch {self.epoch}, in place of: {said}"
+        draws = tuple(draw for decision in instead_of for draw in decision.draws)
+        legal = legal_actions(state, before)
+        order = Decision(command=command, reason=reason, urgency=1.0)
+        if legal.index(command) is not None:
+            return (with_choice(order.model_copy(update={"draws": draws}), legal),)
+        orders = (order,) if state.germinable(seed) else ()  # it may be legal all the same: a queue has room
+        waits = Decision(command=Wait(), reason=f"{reason}, which is no choice here", draws=draws)
+        return orders if orders and not draws else (*orders, with_choice(waits, legal))
 
 
 @final
@@ -173,3 +176,8 @@ def _anew(decisions: Sequence[Decision], ordered: Sequence[Command], observation
         found.append((carried_over(decision, legal) if decision.legal else None) or decision)
         before.append(decision.command)
     return tuple(found)
+
+
+def _grows(decisions: Sequence[Decision]) -> bool:
+    """Whether something germinates."""
+    return any(isinstance(decision.command, Germinate) for decision in decisions)

@@ -42,8 +42,8 @@ from domain.settings import HostSettings, TaskSettings, TrainingSettings
 from domain.tamiyo.as_designed import AsDesigned
 from domain.tamiyo.config import TamiyoConfig
 from domain.values import Column
-from engine.sink import Discard
 from engine.session import Session
+from engine.sink import Discard
 from engine.trainers.trainer import Trained
 from scenarios import composition
 

@@ -15,9 +15,8 @@ from measuring import figure, in_turns, paired, say
 from domain.events import DomainEvent, EpochSealed
 from engine.journal.journal import Journal
 from engine.recording import JournalSink
-from engine.sink import Discard
 from engine.session import Session
-from engine.sink import Sink
+from engine.sink import Discard, Sink
 from engine.trainers.live.checkpoints import CheckpointStore, MemoryStore
 from engine.trainers.live.tolaria import LiveTrainer
 from scenarios import composition

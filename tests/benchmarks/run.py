@@ -17,6 +17,7 @@ BENCHMARKS = (
     "showing",
     "projecting",
     "simulating",
+    "sweeping",
     "covering",
     "attributing",
 )

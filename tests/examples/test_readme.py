@@ -36,16 +36,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_of_the_readme_runs_in_its_order(folder: Path) -> None:
-    run = "RUN"
+    known = {"RUN": "RUN", "FORK": "FORK"}
     for command in commands():
         program, *arguments = shlex.split(command)
-        done = call(["-m", "scenarios.cli", *(run if word == "RUN" else word for word in arguments)], folder)
+        done = call(["-m", "scenarios.cli", *(known.get(word, word) for word in arguments)], folder)
 
         assert program == "regrow"
         assert done.returncode == 0, f"{command}: {done.stderr}"
         assert done.stdout.strip(), f"{command} says nothing"
-        if arguments[0] == "run":
-            run = done.stdout.splitlines()[0].removeprefix("run ")
+        if arguments[0] in ("run", "fork"):
+            known[arguments[0].upper()] = done.stdout.splitlines()[0].removeprefix("run ")
 
 
 def test_the_policy_of_the_readme_grows_at_epoch_twenty_and_verifies(folder: Path) -> None:

@@ -28,12 +28,13 @@ from domain.events import (
     SeedGerminated,
     StageChanged,
 )
+from domain.gates import largest_fall
 from domain.health import LayerHealthReport, SeedProgress
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
 from domain.library import Retire
 from domain.library import decide as decide_library
 from domain.lifecycle import Gate, Outcome, Stage
-from domain.run import RECENT_EPOCHS, RunState, UnknownSlot, evolve, largest_fall, rebuild, restore_point
+from domain.run import RECENT_EPOCHS, RunState, UnknownSlot, evolve, rebuild, restore_point
 from tests.support.headers import small_header
 
 NAME = SeedId(layer=1, index=1)

@@ -8,7 +8,7 @@ import pytest
 from support.observations import header, metrics, run
 
 from domain.commands import Decision, Germinate
-from domain.events import CommandRefused, DecisionMade, DecisionVetoed, DomainEvent, SeedGerminated
+from domain.events import DecisionMade, DomainEvent, SeedGerminated
 from domain.header import Rule
 from domain.run import RunState
 from domain.tamiyo.as_designed import AsDesigned
@@ -103,14 +103,13 @@ def test_a_seed_that_is_left_out_for_good_never_germinates_again(policy: TamiyoP
     assert state.ending is not None and state.ending.value == "COMPLETED"
 
 
-def test_a_seed_that_is_not_free_is_refused_and_nothing_grows_in_its_place() -> None:
+def test_a_seed_that_is_not_free_stays_as_it_is_and_nothing_grows_in_its_place() -> None:
     epoch, seed = germinated(still(AsDesigned())[0])[0]
     events, state = still(with_it(AsDesigned(), epoch + 1, seed))
 
     assert state.ending is not None and state.ending.value == "COMPLETED"
     assert [each for each in germinated(events) if each[0] <= epoch + 1] == [(epoch, seed)]
-    refused = [event.epoch for event in events if isinstance(event, CommandRefused | DecisionVetoed)]
-    assert refused[0] == epoch + 1
+    assert [decision.command.kind for at, decision in decided(events) if at == epoch + 1][-1] == "wait"
 
 
 @pytest.mark.parametrize(
