@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check lint bench growth whatif golden clean
+.PHONY: help demo test check lint bench growth whatif methods cuts golden clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## record digits, rebuild it, train it again in a new process, prove it identical
-	$(BIN)/python -m scenarios.demo
+	$(BIN)/python -m scenarios.experiments.demo
 
 test: $(READY)  ## the tests
 	$(BIN)/pytest -q -n 2
@@ -35,16 +35,19 @@ bench: $(READY)  ## speed, as ratios measured in one run
 	$(BIN)/python tests/benchmarks/run.py
 
 growth: $(READY)  ## the growth table of scenarios/README.md, measured anew
-	$(BIN)/python -m scenarios.growth --write
+	$(BIN)/python -m scenarios.experiments.growth --write
 
 whatif: $(READY)  ## what each design choice is worth: the house experiment, its table in scenarios/README.md
-	$(BIN)/python -m scenarios.whatif --write
+	$(BIN)/python -m scenarios.experiments.whatif --write
+
+methods: $(READY)  ## off-policy and simulated answers against exact ones, the table of scenarios/README.md
+	$(BIN)/python -m scenarios.experiments.methods --write
 
 cuts: $(READY)  ## cut 20 runs at 3 epochs each, resume and fork them, compare every byte
-	$(BIN)/python -m scenarios.cuts
+	$(BIN)/python -m scenarios.experiments.cuts
 
 golden: $(READY)  ## record replays/golden anew; only where a change of the journal is meant
-	$(BIN)/python -m scenarios.golden
+	$(BIN)/python -m scenarios.experiments.golden
 
 clean:  ## remove what was built and recorded
 	rm -rf $(VENV) .regrow build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

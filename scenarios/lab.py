@@ -33,24 +33,27 @@ from engine.rebuilding import state_at
 from engine.replay import Verification, verify
 from engine.session import EpochView
 from engine.trainers.simulated.dynamics import Dynamics
-from scenarios import beginning, composition, continuing, imagining, ledgers, simulation, specification
-from scenarios.comparing import Comparison, compare_runs
-from scenarios.figures import CPU_SECONDS
+from scenarios import composition, specification
 from scenarios.frames import frames, query
-from scenarios.history import HISTORY, concerns
-from scenarios.imagining import SimulatedEvaluation
-from scenarios.question import Question
-from scenarios.results import RunMetrics, RunResult, result_of
-from scenarios.retraining import retrain_elsewhere
+from scenarios.runs import beginning, continuing, simulation
+from scenarios.runs.history import HISTORY, concerns
+from scenarios.runs.results import RunMetrics, RunResult, result_of
+from scenarios.runs.retraining import retrain_elsewhere
 from scenarios.specification import BadInput, Scenario
+from scenarios.whatif import ledgers
+from scenarios.whatif import simulated as imagining
+from scenarios.whatif.comparing import Comparison, compare_runs
+from scenarios.whatif.figures import CPU_SECONDS
+from scenarios.whatif.question import Question
+from scenarios.whatif.simulated import SimulatedEvaluation
 
 if TYPE_CHECKING:
     import polars
 
-    from scenarios.attribution import Attribution
-    from scenarios.evaluation import Evaluation
-    from scenarios.exploration import ExplorationAdvice
-    from scenarios.off_policy import OffPolicyEvaluation
+    from scenarios.whatif.attribution import Attribution
+    from scenarios.whatif.exact import Evaluation
+    from scenarios.whatif.exploration import ExplorationAdvice
+    from scenarios.whatif.off_policy import OffPolicyEvaluation
 
 DEFAULT_JOURNAL: Final = "sqlite:///.regrow/journal.db"
 
@@ -187,7 +190,7 @@ class Lab:
 
         ``on`` is local, ray or ray=ADDRESS. Raises BadInput for a question without an answer.
         """
-        from scenarios.evaluation import Sweeper, evaluate  # which needs a Lab itself, in each worker
+        from scenarios.whatif.exact import Sweeper, evaluate  # which needs a Lab itself, in each worker
 
         sweeper = Sweeper(self._address, on=on, workers=workers, progress=progress)
         return evaluate(question, sweeper, race=race, controls=controls)
@@ -208,7 +211,7 @@ class Lab:
 
     def evaluate_off_policy(self, question: Question) -> OffPolicyEvaluation:
         """Answer a question from this journal's runs alone, as far as they chose alike. Raises BadInput."""
-        from scenarios.off_policy import off_policy_evaluation
+        from scenarios.whatif.off_policy import off_policy_evaluation
 
         return off_policy_evaluation(self, question)
 
@@ -217,7 +220,7 @@ class Lab:
 
         Raises RunMissing, BadInput.
         """
-        from scenarios.exploration import exploration_advice
+        from scenarios.whatif.exploration import exploration_advice
 
         head = self.head(run_id)
         events = self.journal.events(run_id, upto=head.position)
@@ -244,7 +247,7 @@ class Lab:
 
         Raises RunMissing, and BadInput for what cannot be asked or has no answer.
         """
-        from scenarios.attribution import attribute  # which is built on this class
+        from scenarios.whatif.attribution import attribute  # which is built on this class
 
         return attribute(self, run_id, seed, **how)
 

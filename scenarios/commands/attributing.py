@@ -36,6 +36,6 @@ def attribute(
             workers=workers,
             progress=(lambda line: None) if as_json else say,
         )
-        from scenarios.tables import attribution_lines  # which takes a while to load
+        from scenarios.display.comparisons import attribution_lines  # which takes a while to load
 
         answer(json.loads(told.model_dump_json()), attribution_lines(told), as_json=as_json)

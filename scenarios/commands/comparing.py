@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from projections.errors import BadQuery
-from scenarios import specification, tables
+from scenarios import specification
 from scenarios.commands.answering import (
     ENDED_BADLY,
     Journal,
@@ -22,11 +22,12 @@ from scenarios.commands.answering import (
     say,
     write,
 )
+from scenarios.display import comparisons
+from scenarios.display.off_policy import exploration_lines, off_policy_lines
+from scenarios.display.queries import render
 from scenarios.lab import DEFAULT_JOURNAL, Lab
-from scenarios.off_policy_tables import exploration_lines, off_policy_lines
-from scenarios.query import render
-from scenarios.question import Question, metric_named, run_keys
 from scenarios.specification import BadInput
+from scenarios.whatif.question import Question, metric_named, run_keys
 
 METHODS = ("exact", "simulated", "off-policy")
 
@@ -41,7 +42,7 @@ def compare(
     """Where runs part, and what came of each."""
     with answering(), Lab(journal) as lab:
         comparison = lab.compare(runs)
-        answer(comparison.model_dump(mode="json"), tables.comparison_lines(comparison), as_json=as_json)
+        answer(comparison.model_dump(mode="json"), comparisons.comparison_lines(comparison), as_json=as_json)
 
 
 @app.command()
@@ -90,7 +91,7 @@ def evaluate(
                 found = lab.evaluate(
                     question, on=on, workers=workers, race=race, controls=controls, progress=_mute if as_json else say
                 )
-            answer(found.model_dump(mode="json"), tables.evaluation_lines(found), as_json=as_json)
+            answer(found.model_dump(mode="json"), comparisons.evaluation_lines(found), as_json=as_json)
             if found.failed:
                 fail(ENDED_BADLY, f"{len(found.failed)} trials gave no run; the first: {found.failed[0]}")
         elif method == "simulated":
@@ -104,7 +105,7 @@ def evaluate(
 def _simulated(journal: str, question: Question, dynamics: Path | None, *, as_json: bool) -> None:
     with Lab(journal) as lab:
         imagined = lab.evaluate_simulated(question, dynamics)
-    answer(imagined.model_dump(mode="json"), tables.simulated_lines(imagined), as_json=as_json)
+    answer(imagined.model_dump(mode="json"), comparisons.simulated_lines(imagined), as_json=as_json)
 
 
 @app.command()

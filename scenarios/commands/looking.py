@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from domain.events import EVENTS
-from scenarios import composition, display, specification
+from scenarios import composition, specification
 from scenarios.commands.answering import Journal, Json, Run, answer, answering, app
+from scenarios.display import recorded
 from scenarios.lab import DEFAULT_JOURNAL, Lab
 from scenarios.specification import BadInput
 
@@ -45,7 +46,7 @@ def blueprints(*, as_json: Json = False) -> None:
     """What can be grown: the first library."""
     with answering():
         rows = composition.blueprint_rows()
-        answer(rows, display.blueprint_lines(rows), as_json=as_json)
+        answer(rows, recorded.blueprint_lines(rows), as_json=as_json)
 
 
 @app.command()
@@ -53,7 +54,7 @@ def runs(*, journal: Journal = DEFAULT_JOURNAL, as_json: Json = False) -> None:
     """What was recorded."""
     with answering(), Lab(journal) as lab:
         found = lab.results()
-        answer([result.model_dump(mode="json") for result in found], display.run_table(found), as_json=as_json)
+        answer([result.model_dump(mode="json") for result in found], recorded.run_table(found), as_json=as_json)
 
 
 @app.command()
@@ -70,7 +71,7 @@ def show(
         moment = lab.show(run_id, at)
         only = None if seed is None else lab.seed_named(moment.state, seed)
         history = lab.history(run_id, moment.epoch, only)
-        answer(display.moment_json(moment, only), display.moment_lines(moment, history, only), as_json=as_json)
+        answer(recorded.moment_json(moment, only), recorded.moment_lines(moment, history, only), as_json=as_json)
 
 
 @app.command()

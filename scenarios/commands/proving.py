@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from engine.journal.errors import JournalDamaged
-from scenarios import display
 from scenarios.commands.answering import DAMAGED, DIVERGED, Journal, Json, Run, answer, answering, app, fail
+from scenarios.display import recorded
 from scenarios.lab import DEFAULT_JOURNAL, Lab
-from scenarios.results import RunResult
+from scenarios.runs.results import RunResult
 
 
 @app.command()
@@ -31,7 +31,7 @@ def verify(
             damage = {"position": damaged.position, "until": damaged.damage.until, "rule": damaged.damage.rule}
             answer({"run": run_id, "rung": 0, "digest": None, "damage": damage}, [], as_json=as_json)
             fail(DAMAGED, str(damaged))
-        answer(reached.model_dump(mode="json", exclude_none=True), display.rung_lines(reached), as_json=as_json)
+        answer(reached.model_dump(mode="json", exclude_none=True), recorded.rung_lines(reached), as_json=as_json)
         if reached.divergence is not None:
             fail(DIVERGED, f"{run_id} diverges at {reached.divergence.line}")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scenarios import display, simulation, specification
+from scenarios import specification
 from scenarios.commands.answering import (
     ENDED_BADLY,
     Dynamics,
@@ -21,8 +21,10 @@ from scenarios.commands.answering import (
     app,
     fail,
 )
+from scenarios.display import recorded
 from scenarios.lab import DEFAULT_JOURNAL, Lab
-from scenarios.results import RunResult
+from scenarios.runs import simulation
+from scenarios.runs.results import RunResult
 from scenarios.specification import BadInput
 
 
@@ -50,7 +52,7 @@ def run(
         if epochs is not None:
             overrides["training.epochs"] = epochs
         chosen = specification.load(scenario, overrides)
-        with display.progress(chosen.training.epochs, quiet=as_json) as watch:
+        with recorded.progress(chosen.training.epochs, quiet=as_json) as watch:
             result = lab.run(chosen, tamiyo=tamiyo, karn=karn, key=key, dynamics=given, watch=watch)
         _answer_with(lab, result, as_json=as_json)
 
@@ -60,7 +62,7 @@ def resume(run_id: Run, *, journal: Journal = DEFAULT_JOURNAL, as_json: Json = F
     """Go on with a run that stopped before its end."""
     with answering(), Lab(journal) as lab:
         stopped = lab.show(run_id)
-        with display.progress(stopped.state.started.epochs, quiet=as_json, after=stopped.epoch) as watch:
+        with recorded.progress(stopped.state.started.epochs, quiet=as_json, after=stopped.epoch) as watch:
             result = lab.resume(run_id, watch=watch)
         _answer_with(lab, result, as_json=as_json)
 
@@ -86,7 +88,7 @@ def fork(
         overrides = dict(specification.parse_override(text) for text in settings or ())
         given = None if dynamics is None else simulation.dynamics_in(dynamics)
         epochs = lab.show(run_id, at).state.started.epochs
-        with display.progress(epochs, quiet=as_json, after=at) as watch:
+        with recorded.progress(epochs, quiet=as_json, after=at) as watch:
             result = lab.fork(
                 run_id,
                 at,
@@ -104,6 +106,6 @@ def fork(
 def _answer_with(lab: Lab, result: RunResult, *, as_json: bool) -> None:
     """Say how a run went that was just recorded."""
     state, reason = lab.show(result.run).state, lab.last_reason(result.run)
-    answer(result.model_dump(mode="json"), display.result_lines(result, state, reason), as_json=as_json)
+    answer(result.model_dump(mode="json"), recorded.result_lines(result, state, reason), as_json=as_json)
     if not result.ended_well:
-        fail(ENDED_BADLY, display.ending_line(state, reason))
+        fail(ENDED_BADLY, recorded.ending_line(state, reason))

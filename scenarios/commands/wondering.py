@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from scenarios import display
 from scenarios.commands.answering import Journal, Json, Run, answer, answering, app
+from scenarios.display import recorded
 from scenarios.lab import DEFAULT_JOURNAL, Lab
 
 
@@ -27,4 +27,4 @@ def ledger(
         told = lab.ledger(run_id, tamiyo)
         if not everything:
             told = told.up_to_boundary()
-        answer(told.to_document(), display.ledger_lines(told), as_json=as_json)
+        answer(told.to_document(), recorded.ledger_lines(told), as_json=as_json)

@@ -15,7 +15,7 @@ from typing import Any
 from measuring import figure, say
 
 from engine.session import EpochView
-from scenarios.golden import HASTY
+from scenarios.experiments.golden import HASTY
 from scenarios.lab import Lab
 
 LIMIT = 1.1

@@ -10,7 +10,7 @@ from measuring import figure, in_turns, say
 from domain.events import DomainEvent
 from projections.read_models import ReadModels, collector_paused
 from projections.views import VIEWS
-from scenarios.golden import FOLDER
+from scenarios.experiments.golden import FOLDER
 from scenarios.lab import Lab
 
 LIMIT = 5.0

@@ -24,7 +24,8 @@ from engine.trainers.simulated.fitting import fit
 from engine.trainers.simulated.stores import Deferred, Forgetful
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from engine.trainers.trainer import Trained
-from scenarios import composition, simulation, specification
+from scenarios import composition, specification
+from scenarios.runs import simulation
 
 LIMIT: Final = 0.05
 EPOCHS: Final = 100

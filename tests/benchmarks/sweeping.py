@@ -11,7 +11,7 @@ from measuring import figure, say, wall
 
 from scenarios import specification
 from scenarios.lab import Lab
-from scenarios.question import Question
+from scenarios.whatif.question import Question
 
 LIMIT: Final = 1.7
 KEYS: Final = 20
@@ -21,9 +21,7 @@ EPOCHS: Final = 120
 def evaluated(url: str, workers: int) -> str:
     """Every run's digest of one evaluation into a new journal."""
     scenario = specification.load("xor4", {"training.epochs": EPOCHS})
-    question = Question(
-        scenario=scenario, policies=("as_designed",), baseline="as_designed", keys=tuple(range(KEYS))
-    )
+    question = Question(scenario=scenario, policies=("as_designed",), baseline="as_designed", keys=tuple(range(KEYS)))
     with Lab(url) as lab:
         lab.evaluate(question, workers=workers)
         return " ".join(sorted(result.digest for result in lab.results()))

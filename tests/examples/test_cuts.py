@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenarios.cuts import CUTS, EPOCHS, PLANS, Plan, survey
+from scenarios.experiments.cuts import CUTS, EPOCHS, PLANS, Plan, survey
 from scenarios.tasks.catalogue import TASKS
 
 DROPOUT = {"host.dropout": 0.1, "training.batches_per_epoch": 5}

@@ -11,14 +11,14 @@ import pytest
 from domain.events import DecisionDiverged, SeedGerminated
 from engine.evaluation.off_policy.support import Verdict
 from scenarios import specification
-from scenarios.exploration import exploration_advice
-from scenarios.figures import figures
+from scenarios.display.off_policy import exploration_lines, off_policy_lines
 from scenarios.lab import Lab
-from scenarios.off_policy import OffPolicyEvaluation, OffPolicyRow, evaluate_off_policy, off_policy_evaluation
-from scenarios.off_policy_log import LogRun
-from scenarios.off_policy_tables import exploration_lines, off_policy_lines
-from scenarios.question import Metric, Question
 from scenarios.specification import BadInput
+from scenarios.whatif.exploration import exploration_advice
+from scenarios.whatif.figures import figures
+from scenarios.whatif.off_policy import OffPolicyEvaluation, OffPolicyRow, evaluate_off_policy, off_policy_evaluation
+from scenarios.whatif.off_policy_log import LogRun
+from scenarios.whatif.question import Metric, Question
 
 SETTINGS = {"training.epochs": 40, "task.samples": 500, "tamiyo_config.plateau_patience": 4}
 SCENARIO = specification.load("xor4", SETTINGS)

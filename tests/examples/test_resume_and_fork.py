@@ -19,9 +19,9 @@ from domain.events import (
     RunStarted,
 )
 from engine.checkers import check
-from scenarios.golden import HASTY
+from scenarios.experiments.golden import HASTY
 from scenarios.lab import Lab
-from scenarios.results import RunResult
+from scenarios.runs.results import RunResult
 from scenarios.specification import BadInput
 from tests.support.forking_policies import written
 from tests.support.grown_runs import address, resealed

@@ -12,10 +12,11 @@ from domain.commands import Germinate
 from domain.tamiyo.composed import Composed
 from engine.evaluation.verdict import Verdict
 from scenarios import composition, specification
+from scenarios.experiments.ladder import LADDER, composed, steps
+from scenarios.experiments.readme_tables import write_table
+from scenarios.experiments.whatif import Experiment, WhatIf, plateau, table
 from scenarios.lab import Lab
-from scenarios.ladder import LADDER, composed, steps
 from scenarios.specification import BadInput, Scenario
-from scenarios.whatif import BEGIN, END, Experiment, WhatIf, plateau, table, write_table
 from tests.support.commands import Shell
 
 ROOT = Path(__file__).parents[2]
@@ -104,13 +105,14 @@ def test_the_table_says_what_it_does_not_show(told: WhatIf) -> None:
 
 def test_the_table_goes_between_its_marks_and_nowhere_else(told: WhatIf, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold \\1\n{END}\nafter\n", encoding="utf-8")
-    write_table(table(told), readme)
+    begin, end = "<!-- what-if table: begin -->", "<!-- what-if table: end -->"
+    readme.write_text(f"before\n{begin}\nold \\1\n{end}\nafter\n", encoding="utf-8")
+    write_table("what-if", table(told), readme)
 
-    assert readme.read_text("utf-8") == f"before\n{BEGIN}\n{table(told)}\n{END}\nafter\n"
+    assert readme.read_text("utf-8") == f"before\n{begin}\n{table(told)}\n{end}\nafter\n"
     readme.write_text("no marks", encoding="utf-8")
     with pytest.raises(BadInput, match=r"README\.md has no marks"):
-        write_table(table(told), readme)
+        write_table("what-if", table(told), readme)
 
 
 def test_one_run_key_and_runs_without_a_plateau_are_refused_in_one_line(journal: str) -> None:
@@ -122,7 +124,15 @@ def test_one_run_key_and_runs_without_a_plateau_are_refused_in_one_line(journal:
 
 
 def test_the_experiment_is_one_command_and_a_mistake_one_line(tmp_path: Path) -> None:
-    asked = [sys.executable, "-m", "scenarios.whatif", "--scenario", "digts", "--journal", f"sqlite:///{tmp_path}/j.db"]
+    asked = [
+        sys.executable,
+        "-m",
+        "scenarios.experiments.whatif",
+        "--scenario",
+        "digts",
+        "--journal",
+        f"sqlite:///{tmp_path}/j.db",
+    ]
     process = subprocess.run(asked, capture_output=True, text=True, cwd=ROOT, check=False)
 
     assert process.returncode == 2

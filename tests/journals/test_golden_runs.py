@@ -9,8 +9,8 @@ import pytest
 from domain.events import SeedGerminated
 from engine.checkers import check
 from scenarios import specification
-from scenarios.golden import FOLDER as GOLDEN
-from scenarios.golden import RUNS
+from scenarios.experiments.golden import FOLDER as GOLDEN
+from scenarios.experiments.golden import RUNS
 from scenarios.lab import Lab
 from tests.support.commands import Shell
 from tests.support.grown_runs import address

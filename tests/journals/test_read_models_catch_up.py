@@ -160,7 +160,7 @@ def test_the_example_in_the_readme_runs(folder: Path) -> None:
 
 
 def test_nothing_that_a_command_imports_at_its_start_loads_polars() -> None:
-    code = "import sys, scenarios.frames, scenarios.query, projections.errors; print('polars' in sys.modules)"
+    code = "import sys, scenarios.frames, scenarios.display.queries, projections.errors; print('polars' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"

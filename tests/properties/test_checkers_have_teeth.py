@@ -32,8 +32,8 @@ from domain.karn.no_invention import NoInvention
 from domain.lifecycle import Gate, Outcome, Stage
 from domain.safety import SafetyConfig
 from engine.checkers import check
-from engine.sink import Discard
 from engine.session import EpochView, Session
+from engine.sink import Discard
 from tests.support.chaotic_policy import ChaoticTamiyo
 from tests.support.headers import small_header
 from tests.support.scripted_trainer import Curve, ScriptedTrainer

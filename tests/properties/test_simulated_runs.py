@@ -31,7 +31,8 @@ from engine.trainers.simulated.state import controllers_in
 from engine.trainers.simulated.stores import Deferred, Forgetful
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from engine.trainers.simulated.validation import DISTANCE_MAX, ask, calibrate, rank_correlation
-from scenarios import composition, simulation, specification
+from scenarios import composition, specification
+from scenarios.runs import simulation
 from scenarios.specification import BadInput
 from tests.support.headers import small_header
 from tests.support.planted_dynamics import Told, planted, simulated

@@ -160,7 +160,11 @@ def test_a_run_resumed_at_any_checkpoint_goes_on_to_the_same_events(
     if state.ending is not None:
         return
     resumed = Session(trainer, tamiyo, NoInvention(), first)
-    resumed.resume(state, state.checkpoints[-1].checkpoint, {kept.checkpoint: trainer.restore(kept.checkpoint, state) for kept in state.checkpoints})
+    resumed.resume(
+        state,
+        state.checkpoints[-1].checkpoint,
+        {kept.checkpoint: trainer.restore(kept.checkpoint, state) for kept in state.checkpoints},
+    )
     while resumed.state.ending is None:
         resumed.step()
     rest = [event for event in whole.events if event.epoch > state.epoch]

@@ -18,7 +18,7 @@ from engine.evaluation.worth import Worth, worth
 from engine.randomness import stream
 from engine.session import Session
 from engine.trainers.simulated.trainer import SimulatedTrainer
-from scenarios.attribution import continuation_keys
+from scenarios.whatif.attribution import continuation_keys
 
 EPOCH, EPOCHS = 3, 20
 SEED = "0.0"

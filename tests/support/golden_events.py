@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from domain.events import DomainEvent
 from engine.journal.codec import Codec
-from scenarios.golden import FOLDER
+from scenarios.experiments.golden import FOLDER
 
 DATA = b',"data":'
 

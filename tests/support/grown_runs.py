@@ -10,7 +10,7 @@ from engine.journal.codec import Codec
 from engine.journal.journal import Journal
 from engine.journal.seals import Row, check_of
 from scenarios.lab import Lab
-from scenarios.results import RunResult
+from scenarios.runs.results import RunResult
 
 SMALL = {"training.epochs": 40, "tamiyo_config.plateau_patience": 4}
 """Long enough for one whole adaptation."""

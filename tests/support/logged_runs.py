@@ -16,7 +16,7 @@ from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step, TamiyoPolicy
 from engine.courses import Cast
-from engine.evaluation.recorded_runs import RecordedRun, read_run
+from engine.evaluation.recorded.runs import RecordedRun, read_run
 from engine.session import Session
 from tests.support.headers import small_header
 from tests.support.scripted_trainer import Curve, ScriptedTrainer

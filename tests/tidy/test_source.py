@@ -24,13 +24,13 @@ FUNCTION_LINES_MAX = 70
 
 MAY_WRITE = {
     "scenarios/commands/answering.py",
-    "scenarios/display.py",
-    "scenarios/demo.py",
-    "scenarios/golden.py",
-    "scenarios/growth.py",
-    "scenarios/bench.py",
-    "scenarios/cuts.py",
-    "scenarios/whatif.py",
+    "scenarios/display/recorded.py",
+    "scenarios/experiments/demo.py",
+    "scenarios/experiments/golden.py",
+    "scenarios/experiments/growth.py",
+    "scenarios/experiments/cuts.py",
+    "scenarios/experiments/methods.py",
+    "scenarios/experiments/whatif.py",
 }
 """Entry points that a person calls: the only places that write to the terminal."""
 

@@ -16,13 +16,14 @@ from engine.randomness import stream
 from engine.recording import JournalSink
 from engine.session import Session
 from engine.trainers.live.tolaria import LiveTrainer
-from scenarios import composition, specification, trainers
-from scenarios.attribution import Branched, answer, attribute, continuation_keys
+from scenarios import composition, specification
+from scenarios.display.comparisons import attribution_lines
 from scenarios.lab import Lab
-from scenarios.results import RunResult
+from scenarios.runs import trainers
+from scenarios.runs.results import RunResult
 from scenarios.specification import BadInput, Scenario
-from scenarios.subjects import subject_of
-from scenarios.tables import attribution_lines
+from scenarios.whatif.attribution import Branched, answer, attribute, continuation_keys
+from scenarios.whatif.subjects import subject_of
 
 TRIALS = 100
 LEAST = 93

@@ -20,7 +20,7 @@ from domain.tamiyo.policy import NoMemory, Observation, TamiyoPolicy
 from engine.journal.journal import Journal
 from engine.randomness import BoundaryRandomness
 from engine.watching import watch
-from scenarios.golden import FOLDER, RUNS
+from scenarios.experiments.golden import FOLDER, RUNS
 
 IMPLEMENTED = Composed(trigger="health", gates="simplified", blueprints="selector", grafting="fixed")
 WHOLE = {"as_designed": Composed(), "as_implemented": IMPLEMENTED}

@@ -10,7 +10,7 @@ import polars
 import pytest
 from polars.testing import assert_frame_equal
 
-from scenarios.query import FORMATS, WIDTH_MAX, render
+from scenarios.display.queries import FORMATS, WIDTH_MAX, render
 from scenarios.specification import BadInput
 
 FRAME = polars.DataFrame(

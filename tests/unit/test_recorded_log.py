@@ -28,10 +28,10 @@ from engine.evaluation.off_policy.episodes import (
 )
 from engine.evaluation.off_policy.intervals import cressie_read
 from engine.evaluation.off_policy.support import Verdict
-from engine.evaluation.recorded_bounds import choice_ratio, weight_bound
-from engine.evaluation.recorded_log import RecordedLog, record_log, target_log
-from engine.evaluation.recorded_models import modelled
-from engine.evaluation.recorded_runs import RecordedRun, Unusable, read_run
+from engine.evaluation.recorded.bounds import choice_ratio, weight_bound
+from engine.evaluation.recorded.log import RecordedLog, record_log, target_log
+from engine.evaluation.recorded.models import modelled
+from engine.evaluation.recorded.runs import RecordedRun, Unusable, read_run
 from engine.randomness import stream
 from tests.support.logged_runs import Coin, beside, taped, tossed
 from tests.support.scripted_trainer import Curve

@@ -14,10 +14,10 @@ from engine.journal.journal import Journal
 from engine.randomness import stream
 from engine.trainers.simulated.dynamics import Dynamics
 from engine.trainers.simulated.validation import Asked, Trust, ask, calibrate, verdict
-from scenarios.figures import figures
-from scenarios.question import FAILED_SCORE, Question, check
-from scenarios.simulation import fitted_to, settings, simulate, simulate_as
+from scenarios.runs.simulation import fitted_to, settings, simulate, simulate_as
 from scenarios.specification import BadInput, Scenario
+from scenarios.whatif.figures import figures
+from scenarios.whatif.question import FAILED_SCORE, Question, check
 
 RUNS_MIN: Final = 6
 """Live runs of a scenario under which nothing is fitted."""

@@ -11,7 +11,8 @@ from domain.header import RULES_IN_FORCE, RunHeader
 from domain.lifecycle import PROFILES, SIMPLIFIED
 from domain.run import RunState, evolve
 from domain.safety import SafetyConfig
-from scenarios import composition, simulation, specification
+from scenarios import composition, specification
+from scenarios.runs import simulation
 from scenarios.specification import BadInput, Scenario
 
 """What can train a fork."""

@@ -14,12 +14,12 @@ from domain.lifecycle import SIMPLIFIED
 from domain.tamiyo.policy import TamiyoPolicy
 from engine.controllers import PolicyFailed
 from engine.courses import Cast, header_of
-from engine.evaluation.recorded_log import RecordedLog, record_log
-from engine.evaluation.recorded_runs import RecordedRun, Unusable, read_run
+from engine.evaluation.recorded.log import RecordedLog, record_log
+from engine.evaluation.recorded.runs import RecordedRun, Unusable, read_run
 from scenarios import composition
-from scenarios.figures import figures
-from scenarios.question import FAILED_SCORE, Metric, Question
 from scenarios.specification import BadInput, Scenario
+from scenarios.whatif.figures import figures
+from scenarios.whatif.question import FAILED_SCORE, Metric, Question
 
 BASE: Final = "never_grow"
 """The policy whose mean is the floor that risk is measured from."""

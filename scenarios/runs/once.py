@@ -9,10 +9,11 @@ from domain.events import RunEnded
 from domain.header import RunHeader
 from engine.courses import headers_of
 from engine.journal.journal import Journal
-from scenarios import composition, trainers
-from scenarios.amending import amended
+from scenarios import composition
 from scenarios.lab import AT_EPOCH, PARENT, Lab, run_name
-from scenarios.results import RunResult
+from scenarios.runs import trainers
+from scenarios.runs.amending import amended
+from scenarios.runs.results import RunResult
 from scenarios.specification import Scenario
 
 

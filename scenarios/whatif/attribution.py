@@ -17,12 +17,12 @@ from engine.evaluation.paired import Difference
 from engine.evaluation.sweep import JobFailed, sweep
 from engine.evaluation.worth import PAIRS_MIN, Worth, worth
 from engine.randomness import stream
-from scenarios.figures import Figures, figures
 from scenarios.lab import Lab
-from scenarios.once import fork_once
-from scenarios.question import FAILED_SCORE
+from scenarios.runs.once import fork_once
 from scenarios.specification import BadInput
-from scenarios.subjects import Subject, germinations, subject_of
+from scenarios.whatif.figures import Figures, figures
+from scenarios.whatif.question import FAILED_SCORE
+from scenarios.whatif.subjects import Subject, germinations, subject_of
 
 CONTINUATIONS: Final = 8
 """Pairs, unless told otherwise."""

@@ -13,8 +13,9 @@ from engine.journal.blobs import RunBlobs
 from engine.replay import Retrained, replay
 from engine.trainers.simulated.stores import Forgetful
 from engine.trainers.trainer import Trainer
-from scenarios import composition, trainers
-from scenarios.starting import Contents, newest_start
+from scenarios import composition
+from scenarios.runs import trainers
+from scenarios.runs.starting import Contents, newest_start
 
 
 def retrain_elsewhere(blobs: RunBlobs, first_epoch: int, events: Sequence[DomainEvent]) -> Retrained:

@@ -13,9 +13,10 @@ from domain.events import AdaptationConcluded, DomainEvent, RunForked, RunStarte
 from domain.header import RunHeader
 from domain.identifiers import AdaptationId, SeedId
 from domain.values import Value
-from scenarios import specification, trainers
-from scenarios.amending import SECTIONS
+from scenarios import specification
 from scenarios.lab import Lab
+from scenarios.runs import trainers
+from scenarios.runs.amending import SECTIONS
 from scenarios.specification import BadInput
 
 OPEN: Final = "OPEN"

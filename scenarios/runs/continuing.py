@@ -21,10 +21,11 @@ from engine.sink import Relay, Sink
 from engine.trainers.recorded import RecordedTrainer, WhatIfTrainer
 from engine.trainers.simulated.dynamics import Dynamics
 from engine.trainers.trainer import Trainer
-from scenarios import composition, simulation, trainers
-from scenarios.amending import amended, check_course, check_stages, fork_event
+from scenarios import composition
+from scenarios.runs import simulation, trainers
+from scenarios.runs.amending import amended, check_course, check_stages, fork_event
+from scenarios.runs.starting import KEPT_AT, start_for_more
 from scenarios.specification import BadInput
-from scenarios.starting import KEPT_AT, start_for_more
 
 Watch = Callable[[EpochView], None]
 

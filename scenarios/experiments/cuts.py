@@ -22,7 +22,7 @@ from typing import Any, Final, final
 from domain.events import CheckpointSaved, EpochCompleted, SeedGerminated
 from engine.randomness import stream
 from engine.session import EpochView
-from scenarios.golden import HASTY
+from scenarios.experiments.golden import HASTY
 from scenarios.lab import PARENT, Lab
 
 EPOCHS: Final = 45

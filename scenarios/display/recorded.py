@@ -26,7 +26,7 @@ from engine.ledger import Ledger
 from engine.replay import RUNGS, Verification
 from engine.session import EpochView
 from scenarios.lab import Moment
-from scenarios.results import RunResult
+from scenarios.runs.results import RunResult
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, NamedTuple, final
 
 from scenarios.lab import Lab
-from scenarios.results import RunResult
+from scenarios.runs.results import RunResult
 
-FOLDER: Final = Path(__file__).parent.parent / "replays" / "golden"
+FOLDER: Final = Path(__file__).parents[2] / "replays" / "golden"
 
 HASTY: Final = {
     "tamiyo_config.plateau_patience": 3,

@@ -13,7 +13,7 @@ from engine.divergence import Divergence, compare
 from engine.journal.journal import Journal
 from engine.journal.seals import Head
 from scenarios import specification
-from scenarios.figures import Figures, figures
+from scenarios.whatif.figures import Figures, figures
 
 
 @final

@@ -7,8 +7,8 @@ from typing import Final, Literal, final
 
 from domain.values import Value
 from scenarios import specification
-from scenarios.controls import Arm
 from scenarios.specification import BadInput, Scenario
+from scenarios.whatif.controls import Arm
 
 Metric = Literal["final_accuracy", "best_accuracy", "area", "reward"]
 METRICS: Final[Mapping[str, str]] = {

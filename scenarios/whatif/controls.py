@@ -8,9 +8,9 @@ from typing import final
 
 from domain.header import layout_of
 from domain.values import Value
-from scenarios.figures import Figures, training_gigaflops
 from scenarios.specification import Scenario
 from scenarios.tasks.catalogue import TASKS
+from scenarios.whatif.figures import Figures, training_gigaflops
 
 
 @final

@@ -12,7 +12,8 @@ from engine.journal.errors import BlobMissing
 from engine.trainers.simulated.dynamics import DynamicsUnreadable, parse
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from engine.trainers.trainer import Trainer
-from scenarios import composition, simulation
+from scenarios import composition
+from scenarios.runs import simulation
 from scenarios.specification import BadInput
 
 LIVE: Final = "live"

@@ -15,10 +15,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from scenarios import specification
-from scenarios.controls import widened
+from scenarios.experiments.readme_tables import write_table
 from scenarios.lab import Lab
-from scenarios.readme_tables import write_table
-from scenarios.results import RunResult
+from scenarios.runs.results import RunResult
+from scenarios.whatif.controls import widened
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from typing import Final, final
 from domain.values import Value
 from engine.trainers.simulated.validation import rank_correlation
 from scenarios import specification
+from scenarios.experiments.readme_tables import write_table
 from scenarios.lab import Lab
-from scenarios.off_policy import off_policy_evaluation
-from scenarios.question import Question
-from scenarios.readme_tables import write_table
 from scenarios.specification import Scenario
+from scenarios.whatif.off_policy import off_policy_evaluation
+from scenarios.whatif.question import Question
 
 SCENARIOS: Final = ("xor4", "spheres", "clusters")
 POLICIES: Final = (

@@ -16,7 +16,7 @@ import numpy as np
 from engine.evaluation.off_policy.fitted_q import FittedQ, Transitions, fitted_q
 from engine.evaluation.off_policy.log import Flags, LoggedEpisodes
 from engine.evaluation.off_policy.samples import Floats
-from engine.evaluation.recorded_log import TargetLog
+from engine.evaluation.recorded.log import TargetLog
 
 FOLDS: Final = 3
 RUNS_MIN: Final = 12

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from engine.evaluation.leaderboard import Leaderboard, LeaderboardRow
 from engine.evaluation.paired import Difference, Pairing
 from engine.evaluation.racing import Race
-from scenarios.attribution import MEASURES, Attribution, Measure
-from scenarios.comparing import Beside, Comparison
-from scenarios.evaluation import Evaluation
-from scenarios.figures import Figures
-from scenarios.imagining import SimulatedEvaluation
+from scenarios.whatif.attribution import MEASURES, Attribution, Measure
+from scenarios.whatif.comparing import Beside, Comparison
+from scenarios.whatif.exact import Evaluation
+from scenarios.whatif.figures import Figures
+from scenarios.whatif.simulated import SimulatedEvaluation
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -26,15 +26,15 @@ from engine.evaluation.off_policy.intervals import cressie_read
 from engine.evaluation.off_policy.risk import conditional_value_at_risk, probability_below, quantile
 from engine.evaluation.off_policy.samples import Estimate, WeightedSample
 from engine.evaluation.off_policy.support import Supported, Verdict
-from engine.evaluation.recorded_bounds import weight_bound
-from engine.evaluation.recorded_log import TargetLog, target_log
-from engine.evaluation.recorded_models import modelled
-from engine.evaluation.recorded_runs import Unusable
+from engine.evaluation.recorded.bounds import weight_bound
+from engine.evaluation.recorded.log import TargetLog, target_log
+from engine.evaluation.recorded.models import modelled
+from engine.evaluation.recorded.runs import Unusable
 from engine.randomness import stream
 from scenarios import composition
-from scenarios.off_policy_log import Gathered, LogRun, casting, gather
-from scenarios.question import METRICS, Question, check
 from scenarios.specification import BadInput
+from scenarios.whatif.off_policy_log import Gathered, LogRun, casting, gather
+from scenarios.whatif.question import METRICS, Question, check
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import statistics
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Final, final
 
 from domain.commands import Germinate
@@ -27,17 +25,15 @@ from engine.evaluation.verdict import Verdict
 from engine.randomness import stream
 from engine.watching import watch
 from scenarios import composition, specification
-from scenarios.amending import amended
-from scenarios.controls import Arm
-from scenarios.evaluation import Trial, Tried, perform
+from scenarios.display.comparisons import interval
+from scenarios.experiments.ladder import DESIGN, IMPLEMENTATION, Step, steps
+from scenarios.experiments.readme_tables import write_table
 from scenarios.lab import Lab
-from scenarios.ladder import DESIGN, IMPLEMENTATION, Step, steps
-from scenarios.question import FAILED_SCORE
-from scenarios.specification import FOLDER, BadInput, Scenario
-from scenarios.tables import interval
-
-BEGIN: Final = "<!-- what-if table: begin -->"
-END: Final = "<!-- what-if table: end -->"
+from scenarios.runs.amending import amended
+from scenarios.specification import BadInput, Scenario
+from scenarios.whatif.controls import Arm
+from scenarios.whatif.exact import Trial, Tried, perform
+from scenarios.whatif.question import FAILED_SCORE
 
 
 @final
@@ -275,16 +271,6 @@ def _honest(told: WhatIf) -> list[str]:
     return lines + [f"- Left out: {reason}." for reason in told.left_out]
 
 
-def write_table(text: str, readme: Path = FOLDER / "README.md") -> None:
-    """Put the table between its marks in the scenarios' README. Raises BadInput where there are none."""
-    old = readme.read_text(encoding="utf-8")
-    marks = f"{re.escape(BEGIN)}.*?{re.escape(END)}"
-    if not re.search(marks, old, flags=re.DOTALL):
-        raise BadInput(f"{readme.name} has no marks {BEGIN} and {END} to put the table between")
-    new = re.sub(marks, lambda found: f"{BEGIN}\n{text}\n{END}", old, flags=re.DOTALL)
-    readme.write_text(new, encoding="utf-8")
-
-
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
@@ -313,7 +299,7 @@ def main() -> None:
         text = table(experiment.answer())
         sys.stdout.write(text + "\n")
         if chosen.write:
-            write_table(text)
+            write_table("what-if", text)
     except BadInput as error:
         sys.stderr.write(f"whatif: {error}\n")
         sys.exit(2)

@@ -17,7 +17,8 @@ from engine.trainers.simulated.dynamics import Dynamics
 from engine.trainers.simulated.stores import Deferred
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from engine.trainers.trainer import Trainer
-from scenarios import composition, simulation, trainers
+from scenarios import composition
+from scenarios.runs import simulation, trainers
 from scenarios.specification import BadInput, Scenario
 
 

@@ -10,7 +10,7 @@ from engine.controllers import PolicyFailed
 from engine.courses import headers_of
 from engine.ledger import Ledger, entries_of
 from scenarios import composition
-from scenarios.amending import amended
+from scenarios.runs.amending import amended
 from scenarios.specification import BadInput
 
 

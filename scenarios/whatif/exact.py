@@ -16,12 +16,12 @@ from engine.evaluation.on_ray import RayMissing, RayUnreachable
 from engine.evaluation.racing import Race
 from engine.evaluation.sweep import JobFailed, sweep
 from engine.randomness import stream
-from scenarios.controls import Arm, control_arms
-from scenarios.figures import Figures, figures
 from scenarios.lab import Lab
-from scenarios.once import fork_once, run_once
-from scenarios.question import FAILED_SCORE, Metric, Question, check
+from scenarios.runs.once import fork_once, run_once
 from scenarios.specification import BadInput
+from scenarios.whatif.controls import Arm, control_arms
+from scenarios.whatif.figures import Figures, figures
+from scenarios.whatif.question import FAILED_SCORE, Metric, Question, check
 
 LOOKS: Final = 5
 """Batches of a race."""

@@ -25,7 +25,7 @@ from engine.courses import Cast
 from engine.evaluation.off_policy.log import Flags, Indices, LoggedEpisodes
 from engine.evaluation.off_policy.samples import Floats
 from engine.evaluation.off_policy.support import Supported, Verdict, support_of_episodes
-from engine.evaluation.recorded_runs import Answer, Boundary, RecordedRun, Unusable, answers, named
+from engine.evaluation.recorded.runs import Answer, Boundary, RecordedRun, Unusable, answers, named
 
 NAMED_MAX: Final = 3
 """Actions that a verdict names."""

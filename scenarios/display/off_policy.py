@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from engine.evaluation.off_policy.support import Verdict
-from scenarios.exploration import ExplorationAdvice
-from scenarios.off_policy import Interval, OffPolicyEvaluation, OffPolicyRow
-from scenarios.tables import aligned, number
+from scenarios.display.comparisons import aligned, number
+from scenarios.whatif.exploration import ExplorationAdvice
+from scenarios.whatif.off_policy import Interval, OffPolicyEvaluation, OffPolicyRow
 
 
 def off_policy_lines(told: OffPolicyEvaluation) -> list[str]:
