@@ -77,7 +77,7 @@ class Runs:
         "epochs_planned": integer("Epochs it was to train, from 1."),
         "epochs": integer("The last epoch that was trained, from 0; one that panicked counts."),
         "events": integer("Events up to the last sealed epoch."),
-        "ending": text("COMPLETED, DIVERGED, POLICY_FAILED, or OPEN for a run without an ending."),
+        "ending": text("COMPLETED, DIVERGED, POLICY_FAILED, LEFT_RECORDING, or OPEN for a run without an ending."),
         "ending_reason": text("Why it ended; null while it is OPEN."),
         "train_loss": real("Of the last completed epoch, nats."),
         "train_accuracy": real("Of the last completed epoch, [0, 1]."),

@@ -90,7 +90,6 @@ class Lab:
         self.address = journal
         """Where the journal is, so that other processes can open it too."""
         self.journal = Journal.open(journal)
-        self._address = journal
 
     def __enter__(self) -> Self:
         return self
@@ -192,7 +191,7 @@ class Lab:
         """
         from scenarios.whatif.exact import Sweeper, evaluate  # which needs a Lab itself, in each worker
 
-        sweeper = Sweeper(self._address, on=on, workers=workers, progress=progress)
+        sweeper = Sweeper(self.address, on=on, workers=workers, progress=progress)
         return evaluate(question, sweeper, race=race, controls=controls)
 
     def fit(self, scenario: Scenario, out: Path) -> tuple[Dynamics, int]:

@@ -1,11 +1,12 @@
-"""Records ``replays/golden``: one small run of each task, which every later version must replay: ``make golden``."""
+"""Records ``replays/golden``: small runs of every kind, which every later version must replay: ``make golden``."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 from scenarios.lab import Lab
 from scenarios.runs.results import RunResult
@@ -20,40 +21,54 @@ HASTY: Final = {
 """Grows early, so that a short run holds a whole adaptation."""
 
 
+OLD: Final = FOLDER / "version-1"
+"""Runs that earlier versions recorded, which are never recorded anew."""
+
+
 @final
 class Golden(NamedTuple):
     """What to record."""
 
+    name: str
     scenario: str
     tamiyo: str
     key: int
     epochs: int = 36
+    settings: Mapping[str, Any] = {}
+    fork: tuple[int, str] | None = None
+    """An epoch, and the policy that takes over after it."""
 
     @property
     def file_name(self) -> str:
         """Where it lies in ``replays/golden``."""
-        return f"{self.scenario}-{self.tamiyo}.jsonl"
+        return f"{self.name}.jsonl"
 
 
 RUNS: Final = (
-    Golden("checkerboard", "as_designed", key=1),
-    Golden("clusters", "as_designed", key=2),
-    Golden("digits", "as_designed", key=1),
-    Golden("mnist1d", "as_designed", key=1),
-    Golden("spheres", "as_designed", key=2),
-    Golden("spirals", "as_designed", key=1),
-    Golden("xor4", "as_designed", key=1),
-    Golden("checkerboard", "random_growth", key=1, epochs=40),  # draws from a named stream; ends CULLED
-    Golden("digits", "as_implemented", key=1, epochs=40),  # the simplified lifecycle
+    Golden("designed", "xor4", "as_designed", key=1),
+    Golden(
+        "designed-dropout-mid-pass",
+        "digits",
+        "as_designed",
+        key=1,
+        settings={"host.dropout": 0.1, "training.batches_per_epoch": 10},
+    ),
+    Golden("implemented", "digits", "as_implemented", key=1, epochs=40),  # the simplified lifecycle
+    Golden("random", "checkerboard", "random_growth", key=1, epochs=40),  # draws from a named stream; ends CULLED
+    Golden("softened", "spirals", "as_designed?epsilon=0.05", key=1),
+    Golden("forked", "spheres", "never_grow", key=2, fork=(8, "as_designed")),
 )
-"""One run a task under ``as_designed``, and the other ways to grow."""
+"""The ways in which a run can come about."""
 
 
 def record(golden: Golden, folder: Path) -> RunResult:
     """Record, verify and export one of them into ``folder``."""
     with tempfile.TemporaryDirectory() as scratch, Lab(f"sqlite:///{scratch}/golden.db") as lab:
-        settings = {**HASTY, "training.epochs": golden.epochs}
+        settings = {**HASTY, "training.epochs": golden.epochs, **golden.settings}
         result = lab.run(golden.scenario, tamiyo=golden.tamiyo, key=golden.key, overrides=settings)
+        if golden.fork is not None:
+            at, policy = golden.fork
+            result = lab.fork(result.run, at, tamiyo=policy)
         rung = lab.verify(result.run).rung
         assert rung == 3, f"{result.run} reaches rung {rung} only"
         lab.export(result.run, folder / golden.file_name)

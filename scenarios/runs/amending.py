@@ -15,7 +15,6 @@ from scenarios import composition, specification
 from scenarios.runs import simulation
 from scenarios.specification import BadInput, Scenario
 
-"""What can train a fork."""
 SECTIONS: Final = ("task", "host", "training", "gates", "grafting", "tamiyo_config", "safety", "hardware")
 PLANTED: Final = ("task", "host.hidden", "host.seeds_per_layer", "training.threads")
 """What a network that is already planted cannot change."""

@@ -36,7 +36,7 @@ class RunResult(Value):
     key: int
     digest: str
     ending: str
-    """COMPLETED, DIVERGED, POLICY_FAILED, or OPEN for a run that stopped without an ending."""
+    """COMPLETED, DIVERGED, POLICY_FAILED, LEFT_RECORDING, or OPEN for a run that stopped without an ending."""
     epochs: int
     metrics: RunMetrics
     parent: str | None = None

@@ -53,9 +53,11 @@ class Gathered:
 def gather(question: Question, log_runs: Iterable[LogRun], *, deterministic: bool) -> Gathered:
     """The logs that ``log_runs`` make for a question; of policies that never draw only where ``deterministic``.
 
-    Whether a policy draws is judged by all of its runs: leaving out single runs would choose by what came of them.
+    Whether a policy draws is judged by all of its runs: leaving out single runs would choose by what came of them. The
+    same policy on the same run key again is the same run, such as a fork that changed nothing, and counts once.
     """
     runs: list[RecordedRun] = []
+    seen: set[tuple[str, int]] = set()
     left_out: Counter[str] = Counter()
     base: list[float] = []
     for run, events in log_runs:
@@ -69,6 +71,10 @@ def gather(question: Question, log_runs: Iterable[LogRun], *, deterministic: boo
         except Unusable as unusable:
             left_out[str(unusable)] += 1
             continue
+        if (read.behaviour, header.run_key) in seen:
+            left_out[f"{header.tamiyo.name} on a run key that it has a run on already"] += 1
+            continue
+        seen.add((read.behaviour, header.run_key))
         runs.append(read)
         if header.tamiyo.name == BASE:
             base.append(read.result)

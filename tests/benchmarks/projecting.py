@@ -26,7 +26,7 @@ def golden() -> list[tuple[DomainEvent, ...]]:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder, Lab(f"sqlite:///{folder}/journal.db") as lab:
-        return [lab.journal.events(lab.import_(file)) for file in sorted(FOLDER.glob("*.jsonl"))]
+        return [lab.journal.events(lab.import_(file)) for file in sorted(FOLDER.rglob("*.jsonl"))]
 
 
 def repeated(runs: Sequence[tuple[DomainEvent, ...]]) -> list[tuple[str, tuple[DomainEvent, ...]]]:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from domain.events import SeedGerminated
+from domain.events import DecisionMade, SeedGerminated
+from domain.header import Rule
 from engine.checkers import check
+from engine.courses import header_of
 from scenarios import specification
 from scenarios.experiments.golden import FOLDER as GOLDEN
-from scenarios.experiments.golden import RUNS
+from scenarios.experiments.golden import OLD, RUNS
 from scenarios.lab import Lab
 from tests.support.commands import Shell
 from tests.support.grown_runs import address
@@ -19,12 +21,29 @@ from tests.support.rejected_runs import FORGERIES
 
 DAMAGED = 5
 SIZE_MAX = 250_000
-FILES = [GOLDEN / golden.file_name for golden in RUNS]
+OLD_FILES = sorted(OLD.glob("*.jsonl"))
+FILES = [*(GOLDEN / golden.file_name for golden in RUNS), *OLD_FILES]
 
 
-def test_there_is_a_golden_run_of_every_task_and_nothing_else() -> None:
-    assert {golden.scenario for golden in RUNS if golden.tamiyo == "as_designed"} == set(specification.names())
-    assert {file.name for file in GOLDEN.glob("*.jsonl")} == {file.name for file in FILES}
+def test_there_is_a_golden_run_of_every_kind_and_nothing_else() -> None:
+    assert {file.name for file in GOLDEN.glob("*.jsonl")} == {golden.file_name for golden in RUNS}
+
+
+def test_the_first_version_left_one_of_every_task() -> None:
+    assert {file.stem.partition("-")[0] for file in OLD_FILES} == set(specification.names())
+    assert len(OLD_FILES) == 9
+
+
+@pytest.mark.parametrize("file", OLD_FILES, ids=lambda file: file.stem)
+def test_an_old_run_keeps_its_rules_and_its_versions(file: Path, tmp_path: Path) -> None:
+    with Lab(address(tmp_path)) as lab:
+        run = lab.import_(file)
+        events = [event for _, event in lab.events(run)]
+        topics = {row.topic for row in lab.journal.raw(run)}
+
+    assert Rule.LEGAL_ACTIONS_RECORDED not in header_of(events).rules
+    assert {"run-started:1", "decision-made:1"} <= topics
+    assert not any(event.decision.legal for event in events if isinstance(event, DecisionMade))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

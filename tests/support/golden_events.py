@@ -17,7 +17,7 @@ def golden_runs() -> dict[str, tuple[DomainEvent, ...]]:
     """The events of each golden run by the name of its file, in order of name."""
     codec = Codec()
     found = {}
-    for file in sorted(FOLDER.glob("*.jsonl")):
+    for file in sorted(FOLDER.rglob("*.jsonl")):
         events = []
         for line in file.read_bytes().splitlines()[1:-1]:
             _, topic, version = json.loads(line)["type"].split(".")

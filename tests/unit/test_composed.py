@@ -20,7 +20,7 @@ from domain.tamiyo.policy import NoMemory, Observation, TamiyoPolicy
 from engine.journal.journal import Journal
 from engine.randomness import BoundaryRandomness
 from engine.watching import watch
-from scenarios.experiments.golden import FOLDER, RUNS
+from scenarios.experiments.golden import OLD
 
 IMPLEMENTED = Composed(trigger="health", gates="simplified", blueprints="selector", grafting="fixed")
 WHOLE = {"as_designed": Composed(), "as_implemented": IMPLEMENTED}
@@ -51,14 +51,19 @@ def test_the_implementations_parts_make_the_implementation(data: st.DataObject) 
     assert list(decided(IMPLEMENTED, history)) == list(decided(AsImplemented(), history))
 
 
-@pytest.mark.parametrize("golden", [golden for golden in RUNS if golden.tamiyo in WHOLE], ids=lambda run: run.file_name)
-def test_a_composed_policy_decides_every_golden_run_again_reasons_included(golden: Any, tmp_path: Path) -> None:
+RECORDED = [(file, name) for file in sorted(OLD.glob("*.jsonl")) for name in WHOLE if file.stem.endswith(name)]
+
+
+@pytest.mark.parametrize(("file", "tamiyo"), RECORDED, ids=lambda part: getattr(part, "stem", part))
+def test_a_composed_policy_decides_every_golden_run_again_reasons_included(
+    file: Path, tamiyo: str, tmp_path: Path
+) -> None:
     with Journal.open(f"sqlite:///{tmp_path}/journal.db") as journal:
         from engine.journal.archive import import_run
 
-        events = journal.events(import_run(FOLDER / golden.file_name, journal))
+        events = journal.events(import_run(file, journal))
 
-    boundaries = watch(events, WHOLE[golden.tamiyo], NoInvention()).boundaries
+    boundaries = watch(events, WHOLE[tamiyo], NoInvention()).boundaries
 
     assert any(isinstance(each.command, Germinate) for boundary in boundaries for each in boundary.chosen)
     for boundary in boundaries:
