@@ -55,7 +55,7 @@ class PolicyReference(Value):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of name, parameters and source: equal digests, equal policies."""
+        """SHA-256 of name, parameters and the files that define it; what those import is not covered."""
         return hashlib.sha256(f"{self.name}\n{self.source_digest}".encode()).hexdigest()
 
 

@@ -100,9 +100,7 @@ class Course:
         return {**start.controllers, **own}
 
 
-def take(
-    session: Session, forked: RunForked, past: Sequence[DomainEvent], cast: Cast, trainers: Trainers
-) -> None:
+def take(session: Session, forked: RunForked, past: Sequence[DomainEvent], cast: Cast, trainers: Trainers) -> None:
     """Let ``session``, which stands at the end of ``past``, take a fork. The new policies have watched the past.
 
     Raises PolicyFailed if one of them cannot bear it.

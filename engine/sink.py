@@ -32,6 +32,23 @@ class Relay:
 
 
 @final
+class Tape:
+    """A sink that keeps everything in memory, for whoever wants to read it right away."""
+
+    def __init__(self) -> None:
+        self.events: list[DomainEvent] = []
+        """Every event in order, seals included."""
+
+    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
+        """Keep them and their seal, which has no log digest."""
+        seal = EpochSealed(
+            epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
+        )
+        self.events += [*events, seal]
+        return seal
+
+
+@final
 class Discard:
     """A sink that records nothing: for measuring what recording costs, and for runs nobody will ask about."""
 

@@ -12,13 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
-from domain.events import (
-    DomainEvent,
-    RunEnded,
-    RunForked,
-    RunStarted,
-    TestScored,
-)
+from domain.events import DomainEvent, RunEnded, RunForked, RunStarted, TestScored
 from domain.header import RunHeader
 from domain.identifiers import SeedId
 from domain.karn.policy import KarnPolicy

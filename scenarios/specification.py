@@ -27,6 +27,11 @@ class BadInput(Exception):
 
 
 @final
+class NoAnswer(BadInput):
+    """A question that was asked well but that no trial could answer."""
+
+
+@final
 class Scenario(Value):
     """A task, a host, and how to train and grow it."""
 

@@ -50,7 +50,7 @@ class LeaderboardRow(Value):
     p_value: float | None
     """Two-sided, of the paired sign-flip permutation test."""
     p_adjusted: float | None
-    """The same after Holm, over all policies compared with the baseline; what the verdict is read from."""
+    """The same after Holm, over all policies compared with the baseline; what the verdict is read from, but in a race."""
     improvement: Improvement | None
     profile: tuple[float, ...]
     """Share of runs above each of the leaderboard's ``profile_at``, mean over scenarios."""
@@ -87,12 +87,14 @@ def leaderboard(
     generator: np.random.Generator,
     level: float = 0.95,
     failed: float | None = None,
+    decided: Mapping[str, Verdict] | None = None,
 ) -> Leaderboard:
     """Rank ``scores``; every policy needs the run keys of the baseline in every scenario.
 
-    ``failed`` is what a NaN counts as, on the scenario's scale. Several scenarios are pooled after min-max
-    normalisation within each, over all runs compared: a normalised score depends on who else is compared; tests that
-    exchange two policies' runs of one key do not suffer from it. Pairs of all scenarios count the same.
+    ``failed`` is what a NaN counts as, on the scenario's scale. ``decided`` holds verdicts that a race came to, in place
+    of those from p-values, which hold only where the number of runs was fixed beforehand. Several scenarios are pooled
+    after min-max normalisation within each, over all runs compared: a normalised score depends on who else is compared;
+    tests that exchange two policies' runs of one key do not suffer from it. Pairs of all scenarios count the same.
     Raises ValueError for an unknown baseline, for keys that are not the baseline's, and as ``finite_scores``.
     """
     table = _Table(scores, baseline, failed)
@@ -100,6 +102,7 @@ def leaderboard(
     p_values = {policy: sign_flip_p_value(table.differences(policy), generator) for policy in compared}
     adjusted = dict(zip(compared, holm(list(p_values.values())), strict=True))
     verdicts = {policy: _verdict(table.differences(policy), adjusted[policy], level) for policy in compared}
+    verdicts |= {policy: verdict for policy, verdict in (decided or {}).items() if policy in verdicts}
     verdicts[baseline] = Verdict.BASELINE
     rows = [
         LeaderboardRow(

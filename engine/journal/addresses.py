@@ -106,4 +106,5 @@ def _unknown_option(name: str) -> UnknownStore:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"//.*@", "//…@", url)
+    """Of an address that is none, too: a slash that was forgotten is no reason to tell."""
+    return re.sub(r"(password=)[^&\s]*", r"\1…", re.sub(r"(:/*).*@", r"\1…@", url))

@@ -264,7 +264,9 @@ class Journal(AbstractContextManager["Journal"]):
             raise JournalDamaged(run_id, events)
         return events
 
-    def select(self, run_id: str, wanted: Callable[[str, bytes], bool], upto: int | None = None) -> Iterator[DomainEvent]:
+    def select(
+        self, run_id: str, wanted: Callable[[str, bytes], bool], upto: int | None = None
+    ) -> Iterator[DomainEvent]:
         """The events of a run whose stored topic and body are ``wanted`` when their turn comes; the rest is not decoded.
 
         Checks positions and checksums of all and raises as ``events`` does.

@@ -21,7 +21,6 @@ Upcasts = Mapping[str, Mapping[int, Step]]
 """Topic to the version that a step starts from to the step."""
 
 
-
 def _as_it_is(fields: Fields) -> Fields:
     """The next version only added fields, whose defaults say what was true before there were any."""
     return fields

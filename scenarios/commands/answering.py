@@ -18,7 +18,8 @@ import typer
 from engine.journal.errors import BlobDamaged, BlobMissing, JournalDamaged, JournalError, StorageFailed
 from engine.replay import Diverged
 from engine.trainers.trainer import CheckpointDamaged, CheckpointMissing
-from scenarios.specification import BadInput
+from scenarios.display.queries import plain
+from scenarios.specification import BadInput, NoAnswer
 
 USAGE: Final = 2
 ENDED_BADLY: Final = 3
@@ -44,7 +45,7 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=v
 
 def answer(document: Any, lines: list[str], *, as_json: bool) -> None:
     """Print the document, or the lines for a person."""
-    said = json.dumps(document, indent=2) if as_json else "\n".join(lines)
+    said = json.dumps(plain(document), indent=2, allow_nan=False) if as_json else "\n".join(lines)
     if said:
         write(said + "\n")
 
@@ -87,7 +88,7 @@ def answering() -> Iterator[None]:
         fail(DAMAGED, str(error))
     except Diverged as diverged:
         fail(DIVERGED, f"trained again, the run diverges at {diverged}")
-    except StorageFailed as error:
+    except (StorageFailed, NoAnswer) as error:
         fail(ENDED_BADLY, str(error))
     except (BadInput, JournalError) as error:
         fail(USAGE, str(error))

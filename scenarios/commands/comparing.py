@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -75,6 +76,7 @@ def evaluate(
     with answering():
         if method not in METHODS:
             raise BadInput("--method " + specification.unknown("method", method, METHODS))
+        _refuse_idle(method, {"--race": race, "--controls": controls, "--dynamics": dynamics is not None})
         policies = tuple(tamiyo.split(","))
         overrides = dict(specification.parse_override(text) for text in settings or ())
         question = Question(
@@ -100,6 +102,14 @@ def evaluate(
             with Lab(journal) as lab:
                 read_off = lab.evaluate_off_policy(question)
             answer(read_off.model_dump(mode="json"), off_policy_lines(read_off), as_json=as_json)
+
+
+def _refuse_idle(method: str, given: Mapping[str, bool]) -> None:
+    """Raises BadInput for an option that the method has no use for, rather than answer another question."""
+    for option, is_given in given.items():
+        of = "simulated" if option == "--dynamics" else "exact"
+        if is_given and method != of:
+            raise BadInput(f"--method {method} has no use for {option}; leave it out, or ask with --method {of}")
 
 
 def _simulated(journal: str, question: Question, dynamics: Path | None, *, as_json: bool) -> None:
@@ -151,11 +161,12 @@ def query(
     *,
     form: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
     journal: Journal = DEFAULT_JOURNAL,
+    as_json: Json = False,
 ) -> None:
     """SQL over everything recorded."""
     with answering(), Lab(journal) as lab:
         try:
-            write(render(lab.query(sql), form))
+            write(render(lab.query(sql), "json" if as_json else form))
         except BadQuery as error:
             raise BadInput(str(error)) from error
 

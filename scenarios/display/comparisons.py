@@ -123,14 +123,14 @@ def _gain(found: Difference) -> str:
 
 def _notes(board: Leaderboard, evaluation: Evaluation) -> list[str]:
     lines = ["Ranks with = are ties: nothing shows which of them is better. Pairing gained: variance of the unpaired"]
-    lines += ["difference over that of the paired one; where it is nothing, the interval is the unpaired one."]
-    if not board.can_show:
+    lines += ["difference over that of the paired one; where it is nothing, no interval is narrower for it."]
+    if not board.can_show and evaluation.race is None:
         lines += [
             f"With {board.pairs} run keys no difference can be shown (smallest p {board.p_smallest:.3f}): take more."
         ]
     failures = {row.policy: row.failures for row in board.rows if row.failures}
     lines += [f"{count} runs under {policy} ended badly and count as 0." for policy, count in failures.items()]
-    return lines + [f"failed: {reason}" for reason in evaluation.failed]
+    return lines + [f"left out, with the others of that run key: {reason}" for reason in evaluation.failed]
 
 
 def _race_lines(race: Race) -> list[str]:
@@ -143,6 +143,7 @@ def _race_lines(race: Race) -> list[str]:
         "",
         f"Race of {race.looks} of {race.looks_max} looks, chance of any false verdict at most {race.alpha:.2g}:",
         *said,
+        "Verdicts are the race's. Intervals and p are those of as many runs fixed beforehand, over the run keys that all had.",
     ]
 
 

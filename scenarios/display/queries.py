@@ -67,7 +67,7 @@ def _cell(value: Any) -> str:
         case str():
             shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in value)
         case list() | dict():
-            shown = json.dumps(_plain(value), ensure_ascii=False, default=str)
+            shown = json.dumps(plain(value), ensure_ascii=False, default=str)
         case _:
             shown = str(value)
     return shown if len(shown) <= WIDTH_MAX else f"{shown[: WIDTH_MAX - 1]}…"
@@ -79,7 +79,7 @@ def _csv(frame: polars.DataFrame) -> str:
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
     written = [
         polars.Series(
-            name, [None if value is None else json.dumps(_plain(value), default=str) for value in frame[name].to_list()]
+            name, [None if value is None else json.dumps(plain(value), default=str) for value in frame[name].to_list()]
         )
         for name in nested
     ]
@@ -88,23 +88,23 @@ def _csv(frame: polars.DataFrame) -> str:
 
 def _json(frame: polars.DataFrame) -> str:
     """One array of objects, a line a row. Standard JSON: what is no number is text."""
-    columns = [_plain(frame[name].to_list()) for name in frame.columns]
+    columns = [plain(frame[name].to_list()) for name in frame.columns]
     rows = (dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True))
     lines = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False, default=str) for row in rows)
     return f"[\n{lines}\n]\n" if lines else "[]\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value with text in place of floats that JSON has no number for, as the journal writes them."""
     match value:
         case float():
             if math.isfinite(value):
                 return value
             return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-        case list():
-            return [_plain(entry) for entry in value]
+        case list() | tuple():
+            return [plain(entry) for entry in value]
         case dict():
-            return {key: _plain(entry) for key, entry in value.items()}
+            return {key: plain(entry) for key, entry in value.items()}
         case _:
             return value
 

@@ -20,7 +20,7 @@ from domain.events import DomainEvent, SeedGerminated
 from domain.values import Value
 from engine.courses import headers_of
 from engine.evaluation.paired import Difference, Pairing, paired_difference
-from engine.evaluation.sweep import JobFailed, sweep
+from engine.evaluation.sweep import JobFailed
 from engine.evaluation.verdict import Verdict
 from engine.randomness import stream
 from engine.watching import watch
@@ -34,6 +34,7 @@ from scenarios.specification import BadInput, Scenario
 from scenarios.whatif.controls import Arm
 from scenarios.whatif.exact import Trial, Tried, perform
 from scenarios.whatif.question import FAILED_SCORE
+from scenarios.whatif.sweeping import swept
 
 
 @final
@@ -156,7 +157,7 @@ class Experiment:
     def _try(self, jobs: Sequence[Trial]) -> dict[tuple[str, int], str]:
         """Runs by policy and run key; keeps what came of them."""
         runs = {}
-        for trial, result in sweep(jobs, perform, on=self._on, workers=self._workers, progress=self._tell):
+        for trial, result in swept(jobs, perform, on=self._on, workers=self._workers, progress=self._tell):
             if isinstance(result, JobFailed):
                 self._left_out.append(str(result))
                 continue

@@ -9,14 +9,14 @@ from typing import Final
 
 import numpy as np
 
-from domain.events import DomainEvent, EpochSealed
+from domain.events import DomainEvent
 from domain.header import Fingerprint, RunHeader
 from domain.karn.policy import KarnPolicy
 from domain.tamiyo.policy import TamiyoPolicy
 from engine.courses import headers_of
-from engine.journal.errors import RunMissing
 from engine.journal.journal import Journal
 from engine.session import Session
+from engine.sink import Tape
 from engine.trainers.simulated.dynamics import Dynamics, DynamicsUnreadable, load, save
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from scenarios import composition
@@ -26,17 +26,6 @@ PREFIX: Final = "simulated:"
 
 EPOCHS_TOGETHER: Final = 25
 """Epochs of a simulated run that are recorded in one transaction: what a crash takes is simulated again in no time."""
-
-
-def fit_runs(journal: Journal, run_ids: Sequence[str]) -> Dynamics:
-    """Dynamics fitted to recorded live runs of one scenario. Raises BadInput, RunMissing, JournalDamaged."""
-    runs = [journal.events(run_id) for run_id in run_ids]
-    for run_id, events in zip(run_ids, runs, strict=True):
-        if not events:
-            raise RunMissing(f"there is no run {run_id!r} in {journal.name}; `regrow runs` lists those there are")
-        if any(header.trainer.startswith(PREFIX) for header in headers_of(events)):
-            raise BadInput(f"run {run_id} was simulated itself; fit dynamics to live runs")
-    return fitted_to(runs)
 
 
 def fitted_to(runs: Sequence[Sequence[DomainEvent]]) -> Dynamics:
@@ -123,21 +112,7 @@ def simulate(
 def simulate_as(header: RunHeader, dynamics: Dynamics, member: int | None = None) -> list[DomainEvent]:
     """The events of a run under ``header``, simulated, that is recorded nowhere. Raises BadInput."""
     simulated = header.model_copy(update={"trainer": f"{PREFIX}{dynamics.digest}", "fingerprint": fingerprint()})
-    tape = _Tape()
+    tape = Tape()
     session = Session(SimulatedTrainer(dynamics, member=member), *composition.policies(simulated), tape)
     session.run(simulated, composition.first_library())
     return tape.events
-
-
-class _Tape:
-    """A sink that keeps the events, for whoever wants to read them right away."""
-
-    def __init__(self) -> None:
-        self.events: list[DomainEvent] = []
-
-    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
-        """Keep them; the seal has no log digest."""
-        self.events += events
-        return EpochSealed(
-            epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
-        )

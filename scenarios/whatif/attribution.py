@@ -14,7 +14,7 @@ from typing import Final, Literal, final
 
 from domain.values import Value
 from engine.evaluation.paired import Difference
-from engine.evaluation.sweep import JobFailed, sweep
+from engine.evaluation.sweep import JobFailed
 from engine.evaluation.worth import PAIRS_MIN, Worth, worth
 from engine.randomness import stream
 from scenarios.lab import Lab
@@ -23,6 +23,7 @@ from scenarios.specification import BadInput
 from scenarios.whatif.figures import Figures, figures
 from scenarios.whatif.question import FAILED_SCORE
 from scenarios.whatif.subjects import Subject, germinations, subject_of
+from scenarios.whatif.sweeping import swept
 
 CONTINUATIONS: Final = 8
 """Pairs, unless told otherwise."""
@@ -153,7 +154,7 @@ def attribute(
     found = [
         result
         for some in (jobs[:1], jobs[1:])
-        for _, result in sweep(some, perform, on=on, workers=workers, progress=tell)
+        for _, result in swept(some, perform, on=on, workers=workers, progress=tell)
     ]
     return answer(subject, list(zip(keys, found[::2], found[1::2], strict=True)), never=never)
 

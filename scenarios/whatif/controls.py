@@ -30,7 +30,7 @@ def control_arms(scenario: Scenario, told: Sequence[Figures], *, from_scratch: b
     """
     if not told:
         return ()
-    begun = round(statistics.fmean(sum(figures.outcomes.values()) for figures in told))
+    begun = round(statistics.fmean(figures.germinations for figures in told))
     policies = ["never_grow", "random_blueprint", f"random_time?germinations={begun}"]
     if begun:
         first, last = scenario.tamiyo_config.warm_up_epochs, scenario.training.epochs

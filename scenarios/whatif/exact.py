@@ -7,21 +7,21 @@ again, an evaluation goes on where it was cut off and trains nothing twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, final
 
 from domain.values import Value
 from engine.evaluation.leaderboard import Leaderboard, leaderboard
-from engine.evaluation.on_ray import RayMissing, RayUnreachable
 from engine.evaluation.racing import Race
-from engine.evaluation.sweep import JobFailed, sweep
+from engine.evaluation.sweep import JobFailed
 from engine.randomness import stream
 from scenarios.lab import Lab
 from scenarios.runs.once import fork_once, run_once
-from scenarios.specification import BadInput
+from scenarios.specification import BadInput, NoAnswer
 from scenarios.whatif.controls import Arm, control_arms
 from scenarios.whatif.figures import Figures, figures
 from scenarios.whatif.question import FAILED_SCORE, Metric, Question, check
+from scenarios.whatif.sweeping import swept
 
 LOOKS: Final = 5
 """Batches of a race."""
@@ -65,7 +65,7 @@ class Evaluation(Value):
     race: Race | None = None
     trials: tuple[Tried, ...] = ()
     failed: tuple[str, ...] = ()
-    """Trials that gave no run, each with why."""
+    """Trials that gave no run, each with why; the others of their run keys are left out of the leaderboard."""
 
 
 def perform(trial: Trial) -> Tried:
@@ -98,16 +98,14 @@ class Sweeper:
         self, question: Question, arms: Iterable[Arm], keys: Sequence[int]
     ) -> Iterator[tuple[Trial, Tried | JobFailed]]:
         """Every arm on every run key, and what came of it."""
+        before = []
         if question.at is not None:  # first the runs to fork, so that no two workers record the same one
             origin = Arm(label=question.origin, policy=question.origin, scenario=question.scenario)
             before = [self._trial(question, origin, key, None) for key in keys]
-            for _ in sweep(before, perform, on=self._on, workers=self._workers):
-                pass
         jobs = [self._trial(question, arm, key, question.at) for arm in arms for key in keys]
-        try:
-            yield from sweep(jobs, perform, on=self._on, workers=self._workers, progress=self._tell)
-        except (ValueError, RayMissing, RayUnreachable) as error:
-            raise BadInput(f"--on {self._on}: {error}") from error
+        for _ in swept(before, perform, on=self._on, workers=self._workers):
+            pass  # what could not be recorded fails again, and is told, in each fork of it
+        yield from swept(jobs, perform, on=self._on, workers=self._workers, progress=self._tell)
 
     def _trial(self, question: Question, arm: Arm, key: int, at: int | None) -> Trial:
         where = "" if at is None else f" after epoch {at}"
@@ -166,7 +164,8 @@ def _raced(question: Question, sweeper: Sweeper) -> Evaluation:
         batch = list(sweeper.trials(question, entered, keys))
         trials += batch
         scores = _scores(question, batch)
-        race = race.fed({arm.label: [_worth(scores[arm.label][key]) for key in keys] for arm in entered})
+        common = _common(scores, keys, batch)
+        race = race.fed({arm.label: [_worth(scores[arm.label][key]) for key in common] for arm in entered})
     return answer(question, "exact", trials, race=race)
 
 
@@ -175,12 +174,24 @@ def _worth(score: float) -> float:
 
 
 def _scores(question: Question, trials: Sequence[tuple[Trial, Tried | JobFailed]]) -> dict[str, dict[int, float]]:
-    """By arm and run key; NaN where a trial gave no run that ended well."""
+    """By arm and run key, without trials that gave no run; NaN for a run that ended badly."""
     scores: dict[str, dict[int, float]] = {}
     for trial, result in trials:
-        score = result.score(question.metric) if isinstance(result, Tried) else math.nan
-        scores.setdefault(trial.arm.label, {})[trial.key] = score
+        by_key = scores.setdefault(trial.arm.label, {})
+        if isinstance(result, Tried):
+            by_key[trial.key] = result.score(question.metric)
     return scores
+
+
+def _common(
+    scores: Mapping[str, Mapping[int, float]], keys: Sequence[int], trials: Sequence[tuple[Trial, Tried | JobFailed]]
+) -> list[int]:
+    """The run keys that every arm has a run of: a worker that died says nothing of a policy. Raises NoAnswer for none."""
+    common = [key for key in keys if all(key in by_key for by_key in scores.values())]
+    if not common:
+        failed = [str(result) for _, result in trials if isinstance(result, JobFailed)]
+        raise NoAnswer(f"nothing can be compared: {failed[0] if failed else 'there are no trials'}")
+    return common
 
 
 def answer(
@@ -190,28 +201,29 @@ def answer(
     *,
     race: Race | None = None,
 ) -> Evaluation:
-    """The leaderboard of some trials, over the run keys that every policy in it was tried on.
+    """The leaderboard of some trials, over the run keys that every policy in it has a run of.
 
-    Raises BadInput where not one trial gave a run.
+    After a ``race`` its verdicts are the race's: a test that was made for a number of runs fixed beforehand does not
+    hold where runs stop because of what they showed. Raises NoAnswer where no run key has a run of every policy.
     """
     tried = tuple(result for _, result in trials if isinstance(result, Tried))
     failed = tuple(str(result) for _, result in trials if isinstance(result, JobFailed))
-    if not tried:
-        raise BadInput(f"nothing can be compared: {failed[0] if failed else 'there are no trials'}")
     scores = _scores(question, trials)
-    common = [key for key in question.keys if all(key in by_key for by_key in scores.values())]
+    common = _common(scores, question.keys, trials)
+    estimand = question.model_copy(update={"keys": tuple(common)}).estimand
     board = leaderboard(
         {policy: {question.scenario.name: {key: by_key[key] for key in common}} for policy, by_key in scores.items()},
         baseline=question.baseline,
-        estimand=question.estimand,
+        estimand=estimand,
         generator=stream(0, "evaluation/bootstrap"),
         level=question.level,
         failed=FAILED_SCORE,
+        decided=race.decided if race is not None else None,
     )
     return Evaluation(
         scenario=question.scenario.name,
         method=method,
-        estimand=question.estimand,
+        estimand=estimand,
         leaderboard=board,
         race=race,
         trials=tried,

@@ -13,6 +13,7 @@ from domain.events import (
     EpochMetrics,
     LayerHealthReported,
     RollbackOrdered,
+    SeedGerminated,
     TestScored,
 )
 from domain.settings import TaskSettings, TrainingSettings
@@ -44,7 +45,9 @@ class Figures(Value):
     gigaflops: float
     """Estimated work of training the hidden layers and what grew in them, 10^9 operations."""
     cpu_seconds: float | None
-    """Measured where it was recorded; None for an imported run. No digest covers it."""
+    """Measured where it was recorded; None for a run that was imported or resumed. No digest covers it."""
+    germinations: int
+    """Adaptations begun, those that had not concluded at the end included."""
     outcomes: Mapping[str, int]
     """Concluded adaptations by outcome."""
     rollbacks: int
@@ -71,6 +74,7 @@ def figures(run_id: str, events: Sequence[DomainEvent], notes: Mapping[str, str]
         parameters_added=parameters[-1] - parameters[0] if parameters else 0,
         gigaflops=gigaflops(events),
         cpu_seconds=float(notes[CPU_SECONDS]) if CPU_SECONDS in notes else None,
+        germinations=sum(isinstance(event, SeedGerminated) for event in events),
         outcomes=dict(sorted(outcomes.items())),
         rollbacks=sum(isinstance(event, RollbackOrdered) for event in events),
         reward=_reward(run_id, events),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, final
 
 from domain.values import Value
-from scenarios import specification
+from scenarios import composition, specification
 from scenarios.specification import BadInput, Scenario
 from scenarios.whatif.controls import Arm
 
@@ -21,6 +21,10 @@ METRICS: Final[Mapping[str, str]] = {
 
 FAILED_SCORE: Final = 0.0
 """What a run counts as that ended badly: dropping it would compare only the runs that went well."""
+
+
+KEYS_MAX: Final = 10_000
+"""Run keys that one question takes: many more are a slip of the hand, and would fill the memory before the disk."""
 
 
 @final
@@ -65,7 +69,8 @@ class Question(Value):
 
 def check(question: Question) -> None:
     """Raises BadInput for a question that has no answer."""
-    if len(set(question.policies)) != len(question.policies) or not question.policies:
+    references = [composition.tamiyo(policy)[1] for policy in question.policies]
+    if len(set(references)) != len(references) or not references:
         raise BadInput(f"--tamiyo {','.join(question.policies)}: name policies, each once")
     if question.baseline not in question.policies:
         raise BadInput("--baseline " + specification.unknown("policy", question.baseline, question.policies))
@@ -73,6 +78,8 @@ def check(question: Question) -> None:
         raise BadInput("--keys: name run keys, each once")
     if question.at is not None and not 0 <= question.at < question.scenario.training.epochs:
         raise BadInput(f"--at {question.at}: the runs have epochs 0 to {question.scenario.training.epochs}")
+    if question.at is not None:
+        composition.tamiyo(question.origin)
 
 
 def run_keys(text: str) -> tuple[int, ...]:
@@ -84,6 +91,10 @@ def run_keys(text: str) -> tuple[int, ...]:
         raise BadInput(f"--keys {text!r}: give run keys as 0:20 or as 3,5,8") from error
     if not found or min(found) < 0:
         raise BadInput(f"--keys {text!r}: run keys are numbers from 0, one at least")
+    if len(found) > KEYS_MAX:
+        raise BadInput(
+            f"--keys {text!r}: {len(found)} run keys are more than the {KEYS_MAX} of one question; ask in parts"
+        )
     return tuple(found)
 
 

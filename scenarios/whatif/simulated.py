@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final, final
 
+from domain.endings import RunEnding
 from domain.events import DomainEvent, RunEnded, RunStarted
 from domain.values import Value
 from engine.courses import header_of
@@ -13,11 +14,11 @@ from engine.evaluation.leaderboard import Leaderboard, leaderboard
 from engine.journal.journal import Journal
 from engine.randomness import stream
 from engine.trainers.simulated.dynamics import Dynamics
-from engine.trainers.simulated.validation import Asked, Trust, ask, calibrate, verdict
+from engine.trainers.simulated.validation import Asked, Calibration, Trust, Verdict, ask, calibrate, verdict
 from scenarios.runs.simulation import fitted_to, settings, simulate, simulate_as
 from scenarios.specification import BadInput, Scenario
 from scenarios.whatif.figures import figures
-from scenarios.whatif.question import FAILED_SCORE, Question, check
+from scenarios.whatif.question import FAILED_SCORE, METRICS, Question, check
 
 RUNS_MIN: Final = 6
 """Live runs of a scenario under which nothing is fitted."""
@@ -56,22 +57,28 @@ class SimulatedEvaluation(Value):
 
 
 def logged(journal: Journal, scenario: Scenario) -> dict[str, list[tuple[DomainEvent, ...]]]:
-    """The live runs of a scenario that ended and were never forked, by policy and the settings it decides by."""
+    """The live runs of a scenario that ended and are no forks, by policy and the settings it decides by.
+
+    The same policy on the same run key again is the same run, such as a fork that changed nothing, and counts once.
+    """
     found: dict[str, list[tuple[DomainEvent, ...]]] = {}
+    seen: set[tuple[str, int]] = set()
     for summary in journal.summaries(RunEnded):
         started = summary.first
         if not isinstance(started, RunStarted) or RunEnded not in summary.latest:
             continue
         header = started.header
-        same = (header.trainer, header.scenario, header.task, header.host) == (
+        same = (header.trainer, header.scenario, header.task, header.host, header.training) == (
             "live",
             scenario.name,
             scenario.task,
             scenario.host,
+            scenario.training,
         )
-        if same and header.epochs == scenario.training.epochs:
+        if same and (settings(header), header.run_key) not in seen:
             events = journal.events(summary.run_id)
             if not any(event.TOPIC == "run-forked" for event in events):
+                seen.add((settings(header), header.run_key))
                 found.setdefault(settings(header), []).append(events)
     return found
 
@@ -100,7 +107,7 @@ def evaluate_simulated(journal: Journal, question: Question, dynamics: Dynamics 
     if dynamics is None:
         fitted, count = fit_scenario(journal, question.scenario)
         runs = logged(journal, question.scenario)
-        if len(runs) > 2:
+        if len(runs) > 2 and count - max(map(len, runs.values())) >= RUNS_MIN:
             calibration = calibrate(runs, lambda made, policy, member: _again(runs[policy], made, member))
     else:
         fitted, count = dynamics, len(dynamics.features)
@@ -108,7 +115,7 @@ def evaluate_simulated(journal: Journal, question: Question, dynamics: Dynamics 
     asked = {policy: simulated.ask(policy) for policy in question.policies}
     rows = []
     for policy, told in asked.items():
-        judged = verdict(told, asked[question.baseline], calibration)
+        judged = _judged(question, told, asked[question.baseline], calibration)
         rows.append(
             Imagined(
                 policy=policy,
@@ -124,11 +131,28 @@ def evaluate_simulated(journal: Journal, question: Question, dynamics: Dynamics 
         estimand=f"{question.estimand}, simulated",
         leaderboard=simulated.board(),
         fitted_on=count,
-        calibration=calibration.line if calibration else "no policy was held out: fewer than three are logged here",
+        calibration=calibration.line if calibration else _uncalibrated(dynamics),
         error=calibration.error if calibration else None,
         policies=tuple(rows),
         exact=question.command("exact"),
     )
+
+
+def _judged(question: Question, one: Asked, other: Asked, calibration: Calibration | None) -> Verdict:
+    """The verdict on a difference, which only final accuracies have: on nothing else were the dynamics checked."""
+    if question.metric == "final_accuracy":
+        return verdict(one, other, calibration)
+    return Verdict(
+        Trust.HAND_OVER,
+        f"dynamics are checked on the final accuracy, not on the {METRICS[question.metric]}; fork exactly",
+    )
+
+
+def _uncalibrated(dynamics: Dynamics | None) -> str:
+    """Why no policy was held out."""
+    if dynamics is not None:
+        return "No policy was held out: given dynamics are taken as they are; leave --dynamics out to have them checked"
+    return f"No policy was held out: that takes three logged policies, and {RUNS_MIN} runs without any one of them"
 
 
 def _again(runs: Sequence[Sequence[DomainEvent]], dynamics: Dynamics, member: int | None) -> list[list[DomainEvent]]:
@@ -175,5 +199,8 @@ class _Simulated:
         )
 
     def _score(self, events: Sequence[DomainEvent]) -> float:
+        endings = [event.ending for event in events if isinstance(event, RunEnded)]
+        if endings != [RunEnding.COMPLETED]:
+            return math.nan
         found = getattr(figures("simulated", events, {}, self._question.scenario.target), self._question.metric)
         return math.nan if found is None else float(found)

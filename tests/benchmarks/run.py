@@ -17,6 +17,7 @@ BENCHMARKS = (
     "showing",
     "projecting",
     "simulating",
+    "forking",
     "sweeping",
     "covering",
     "attributing",

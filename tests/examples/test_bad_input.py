@@ -91,6 +91,20 @@ def recorded(shell: Shell) -> str:
         (("run", "xor4", "--epochs", "0"), ["--epochs", "1"]),
         (("run", "xor4", "--key", "-1"), ["--key", "0"]),
         (("run", "xor4", "--key", "one"), ["--key", "integer"]),
+        (
+            ("evaluate", "xor4", "--tamiyo", "never_grow", "--method", "simulated", "--race"),
+            ["--method simulated has no use for --race", "--method exact"],
+        ),
+        (
+            ("evaluate", "xor4", "--tamiyo", "never_grow", "--dynamics", "d.json"),
+            ["--method exact has no use for --dynamics", "--method simulated"],
+        ),
+        (("evaluate", "xor4", "--tamiyo", "never_grow,always_gro"), ["'always_gro'", "did you mean 'always_grow'?"]),
+        (("evaluate", "xor4", "--tamiyo", "never_grow,"), ["Tamiyo policy '' is unknown"]),
+        (("evaluate", "xor4", "--tamiyo", "always_grow,always_grow?"), ["always_grow?: name policies, each once"]),
+        (("evaluate", "xor4", "--tamiyo", "never_grow", "--at", "1", "--origin", "nobody"), ["Tamiyo policy 'nobody'"]),
+        (("evaluate", "xor4", "--tamiyo", "never_grow", "--at", "1", "--on", "moon"), ["--on moon: a sweep runs on"]),
+        (("evaluate", "xor4", "--tamiyo", "never_grow", "--keys", "0:99999999999"), ["99999999999 run keys", "10000"]),
         (("run",), ["Missing argument 'scenario'"]),
         (("fly",), ["No such command 'fly'"]),
         (("runs", "--loud"), ["No such option", "--loud"]),
@@ -106,7 +120,7 @@ def recorded(shell: Shell) -> str:
         (("runs", "--journal", "sqlite:///text.txt"), ["text.txt is no SQLite file", "name another"]),
         (("runs", "--journal", "sqlite:///other.db"), ["other.db is another program's database"]),
         (("runs", "--journal", "journal.db"), ["no store answers to 'journal.db'", "sqlite:///"]),
-        (("runs", "--journal", "postgres:///x"), ["no store answers to 'postgres:///x'"]),
+        (("runs", "--journal", "mysql:///x"), ["no store answers to 'mysql:///x'"]),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(
@@ -252,6 +266,15 @@ def test_checkpoints_that_cannot_be_written_are_one_line(tmp_path: Path) -> None
 
     assert (answer.code, answer.out) == (ENDED_BADLY, "")
     assert "cannot write" in answer.complaint and "journal.blobs" in answer.complaint
+
+
+def test_an_evaluation_without_a_single_run_ended_badly(tmp_path: Path) -> None:
+    (tmp_path / "journal.blobs").write_text("a file where the folder should be", encoding="utf-8")
+    asked = ("--tamiyo", "never_grow", "--keys", "0:2", "--workers", "1", "--json")
+    answer = Shell(tmp_path).inside("evaluate", "xor4", *asked)
+
+    assert (answer.code, answer.out) == (ENDED_BADLY, "")
+    assert answer.complaint.startswith("nothing can be compared: never_grow on xor4, key 0: ")
 
 
 def test_an_export_that_does_not_fit_leaves_nothing(shell: Shell, recorded: str, tmp_path: Path) -> None:

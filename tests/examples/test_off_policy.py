@@ -72,6 +72,16 @@ def test_a_policy_is_worth_the_plain_mean_of_its_own_log(lab: Lab) -> None:
     assert row.weighted_per_decision == pytest.approx(row.estimate.value, abs=1e-12)
 
 
+def test_a_run_that_is_there_twice_is_no_second_sample(lab: Lab) -> None:
+    runs = runs_of(lab, RANDOM)
+    once, twice = (evaluate_off_policy(asking(RANDOM), told) for told in (runs, [*runs, *runs]))
+
+    assert twice.leaderboard == once.leaderboard
+    assert [(each.what, each.runs) for each in twice.left_out] == [
+        (f"{RANDOM} on a run key that it has a run on already", len(runs))
+    ]
+
+
 def test_every_number_says_its_support_and_an_unsupported_policy_gets_none_but_a_command(lab: Lab) -> None:
     told = off_policy_evaluation(lab, asking("as_designed", "always_grow", "as_implemented", SOFT))
     supported, other, foreign = (row_of(told, name) for name in ("as_designed", "always_grow", "as_implemented"))

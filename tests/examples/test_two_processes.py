@@ -49,6 +49,16 @@ def test_two_processes_that_share_a_journal_record_two_equal_runs(tmp_path: Path
     assert {result["run"] for result in shell.ask("runs")} == {result["run"] for result in results}
 
 
+def test_two_evaluations_at_once_share_their_runs_and_answer_alike(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    asked = ("evaluate", "xor4", "--tamiyo", "always_grow,never_grow", "--keys", "0:2", "--set", "training.epochs=25")
+    answers = [ended(process) for process in [shell.start(*asked, "--workers", "1", "--json") for _ in range(2)]]
+
+    assert [answer.code for answer in answers] == [0, 0], [answer.err for answer in answers]
+    assert answers[0].document["leaderboard"] == answers[1].document["leaderboard"]
+    assert all(result["ending"] == "COMPLETED" for result in shell.ask("runs"))
+
+
 def sealed_epochs(shell: Shell) -> int:
     """Epochs that the journal holds by now, of its only run."""
     if not shell.journal.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -152,3 +153,17 @@ def test_an_adaptation_is_attributed_by_command(tmp_path: Path) -> None:
     assert document["never"] and document["verdict"] and len(document["pairs"]) == 2
     wrong = shell.inside("attribute", name, "--seed", "0.1")
     assert (wrong.code, wrong.complaint[:35]) == (2, "--seed 0.1: it never germinated in ")
+    elsewhere = shell.inside(*asked[:-2], "--on", "moon")
+    assert (elsewhere.code, elsewhere.complaint[:25]) == (2, "--on moon: a sweep runs o")
+
+
+def test_what_is_no_number_is_text_in_every_document(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    asked = ("--tamiyo", "always_grow,never_grow", "--keys", "3", "--set", "training.epochs=3", "--workers", "1")
+    evaluated = shell.inside("evaluate", "xor4", *asked, "--json")
+    queried = shell.inside("query", "SELECT 1 / 0 AS much FROM runs", "--json")
+
+    told = json.loads(evaluated.out, parse_constant=pytest.fail)
+    first = next(row for row in told["leaderboard"]["rows"] if row["difference"])
+    assert (first["difference"]["interval"]["low"], first["difference"]["interval"]["high"]) == ("-Infinity", "Infinity")
+    assert json.loads(queried.out, parse_constant=pytest.fail)[0] == {"much": "Infinity"}

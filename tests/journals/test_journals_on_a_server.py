@@ -65,6 +65,8 @@ def test_a_server_is_named_without_its_password(url: str, name: str) -> None:
         "postgresql://kim:s3cret@127.0.0.1:1/lab?s3cret=1",
         "postgresql://kim:s3cret@127.0.0.1:1/lab?synchronous=s3cret",
         "postgresql://kim:s3cret@127.0.0.1:1/lab?password=s3cret",
+        "postgresql:/kim:s3cret@127.0.0.1/lab",
+        "host=127.0.0.1 password=s3cret dbname=lab",
         "postgresq://kim:s3cret@127.0.0.1:1/lab",
         "mysql://kim:s3cret@127.0.0.1:1/lab",
     ],

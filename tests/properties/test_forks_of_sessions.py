@@ -23,11 +23,10 @@ from engine.checkers import check
 from engine.courses import Course, Start, take
 from engine.replay import ComparingSink, replay, same_state
 from engine.session import Session
-from engine.sink import Relay, Sink
+from engine.sink import Relay, Sink, Tape
 from engine.trainers.recorded import RecordedTrainer, WhatIfTrainer
 from engine.watching import watch
 from tests.support.chaotic_policy import ChaoticTamiyo, Tally
-from tests.support.chaotic_runs import Kept
 from tests.support.headers import small_header
 from tests.support.scripted_trainer import Curve, ScriptedTrainer
 
@@ -106,7 +105,7 @@ curves = st.builds(
 
 
 def recorded(header: RunHeader, curve: Curve) -> list[DomainEvent]:
-    kept = Kept()
+    kept = Tape()
     Session(ScriptedTrainer(curve), *cast(header), kept).run(header, registrations())
     return kept.events
 
@@ -129,7 +128,7 @@ def standing(past: Sequence[DomainEvent], trainer: Any, then: Sink) -> Session:
 
 def forked(past: Sequence[DomainEvent], header: RunHeader, trainer: Any) -> list[DomainEvent]:
     """``past``, and then on under ``header``."""
-    kept = Kept()
+    kept = Tape()
     session = standing(past, trainer, kept)
     event = RunForked(epoch=past[-1].epoch + 1, parent="parent", parent_digest="ab" * 32, header=header)
     take(session, event, past, cast, lambda header: trainer)
@@ -149,7 +148,7 @@ def another(header: RunHeader) -> RunHeader:
 def test_on_the_same_course_any_epoch_leads_to_the_same_bytes(header: RunHeader, curve: Curve, pick: int) -> None:
     events = recorded(header, curve)
     past = upto(events, pick % events[-1].epoch)
-    kept = Kept()
+    kept = Tape()
     session = standing(past, ScriptedTrainer(curve), kept)
     while session.state.ending is None:
         session.step()
@@ -190,7 +189,7 @@ def test_a_fork_cut_anywhere_goes_on_to_the_same_bytes(
             starts.append(Start(saved.epoch, saved.checkpoint, controllers))
     start = starts[back % len(starts)]
     before = [] if start is None else upto(known, start.epoch)
-    kept = Kept()
+    kept = Tape()
     course = Course(known, cast, lambda header: trainer)
     session = course.session(Relay(ComparingSink(known, before), known[-1].epoch, kept), start)
     course.follow(session, known[-1].epoch)

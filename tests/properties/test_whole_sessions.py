@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -20,7 +20,6 @@ from domain.events import (
     DecisionMade,
     DomainEvent,
     EpochCompleted,
-    EpochSealed,
     FieldReportFiled,
     RollbackOrdered,
     RunEnded,
@@ -37,6 +36,7 @@ from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
 from engine.checkers import check
 from engine.replay import replay, same_state
 from engine.session import EpochView, Session
+from engine.sink import Tape
 from engine.trainers.recorded import RecordedTrainer
 from tests.support.chaotic_policy import BreakingTamiyo, ChaoticTamiyo
 from tests.support.headers import small_header
@@ -46,20 +46,6 @@ LENIENT = SafetyConfig.model_validate(
     {"fail_safe_mode": False, "max_consecutive_failures": 1000, "allow_risky": True}, strict=False
 )
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-class Tape:
-    """A sink that keeps everything."""
-
-    def __init__(self) -> None:
-        self.events: list[DomainEvent] = []
-
-    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
-        seal = EpochSealed(
-            epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
-        )
-        self.events += [*events, seal]
-        return seal
 
 
 def recorded(header: RunHeader, curve: Curve, tamiyo: Any) -> tuple[list[DomainEvent], list[EpochView]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from support.headers import small_header
-from support.planted_dynamics import Told, planted
+from support.planted_dynamics import planted
 
 from domain.catalogue import INITIAL, registrations
 from domain.commands import GraftingStrategy
@@ -17,6 +17,7 @@ from engine.evaluation.paired import Difference
 from engine.evaluation.worth import Worth, worth
 from engine.randomness import stream
 from engine.session import Session
+from engine.sink import Tape
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from scenarios.whatif.attribution import continuation_keys
 
@@ -48,7 +49,7 @@ def continued(run_key: int, name: str | None, key: int) -> float:
     """
     header = small_header(epochs=EPOCHS, run_key=run_key, layers=1)
     policy = arms("no_op")[1] if name is None else arms(name)[0]
-    told = Told()
+    told = Tape()
     session = Session(SimulatedTrainer(DYNAMICS), policy, NoInvention(), told)
     session.plant(header, LIBRARY)
     while session.state.epoch < EPOCH - 1:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 from domain.catalogue import registrations
-from domain.events import DomainEvent, EpochSealed
+from domain.events import DomainEvent
 from domain.faults import FaultKind
 from domain.identifiers import SeedId
 from domain.karn.no_invention import NoInvention
 from domain.safety import SafetyConfig
 from domain.tamiyo.policy import Observation, Randomness, Step
 from engine.session import Session
+from engine.sink import Tape
 from tests.support.chaotic_policy import ChaoticTamiyo, Tally
 from tests.support.headers import small_header
 from tests.support.scripted_trainer import Curve, ScriptedTrainer
@@ -43,20 +43,6 @@ class Unweighed:
         return Step(tuple(decision.model_copy(update={"draws": ()}) for decision in step.decisions), step.memory)
 
 
-class Kept:
-    """A sink that keeps everything."""
-
-    def __init__(self) -> None:
-        self.events: list[DomainEvent] = []
-
-    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
-        seal = EpochSealed(
-            epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
-        )
-        self.events += [*events, seal]
-        return seal
-
-
 def chaotic_run(key: int, *, epochs: int = 24, mischief: float = 0.3, profile: str = "full") -> tuple[DomainEvent, ...]:
     """A run of ``epochs`` epochs on 2 layers of 2 seeds, different for each ``key``."""
     seeds = [SeedId(layer=layer, index=index) for layer in (0, 1) for index in (0, 1)]
@@ -69,7 +55,7 @@ def chaotic_run(key: int, *, epochs: int = 24, mischief: float = 0.3, profile: s
         panics={11 + key % 4: "loss is not finite"},
     )
     header = small_header(profile=profile, epochs=epochs, run_key=key, max_active_seeds=3, safety=LENIENT)
-    kept = Kept()
+    kept = Tape()
     tamiyo = Unweighed(ChaoticTamiyo(profile=profile, mischief=mischief))
     Session(ScriptedTrainer(curve), tamiyo, NoInvention(), kept).run(header, registrations())
     return tuple(kept.events)

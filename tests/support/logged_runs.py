@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from domain.catalogue import registrations
 from domain.commands import Decision, Wait
-from domain.events import DomainEvent, EpochSealed
+from domain.events import DomainEvent
 from domain.header import PolicyReference, RunHeader
 from domain.karn.no_invention import NoInvention
 from domain.karn.policy import KarnPolicy
@@ -18,6 +17,7 @@ from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step, Tamiyo
 from engine.courses import Cast
 from engine.evaluation.recorded.runs import RecordedRun, read_run
 from engine.session import Session
+from engine.sink import Tape
 from tests.support.headers import small_header
 from tests.support.scripted_trainer import Curve, ScriptedTrainer
 
@@ -55,20 +55,6 @@ class Coin:
             odds=((0, 1 - self.chance), (self.action, self.chance)),
         )
         return Step((*due, toss), memory)
-
-
-class Tape:
-    """A sink that keeps everything."""
-
-    def __init__(self) -> None:
-        self.events: list[DomainEvent] = []
-
-    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
-        seal = EpochSealed(
-            epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
-        )
-        self.events += [*events, seal]
-        return seal
 
 
 def taped(policy: TamiyoPolicy, *, name: str, curve: Curve | None = None, **settings: Any) -> list[DomainEvent]:

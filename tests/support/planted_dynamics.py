@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from domain.catalogue import INITIAL
-from domain.events import DomainEvent, EpochSealed
+from domain.events import DomainEvent
 from domain.header import RunHeader
 from domain.health import METRICS
 from domain.karn.no_invention import NoInvention
 from domain.tamiyo.policy import TamiyoPolicy
 from engine.randomness import stream
 from engine.session import EpochView, Session
+from engine.sink import Tape
 from engine.trainers.simulated.dynamics import (
     BLOCK,
     UNKNOWN,
@@ -97,20 +98,6 @@ def _rows() -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in drawn.round(4).tolist())
 
 
-class Told:
-    """A sink that keeps everything, seals included."""
-
-    def __init__(self) -> None:
-        self.events: list[DomainEvent] = []
-
-    def seal(self, epoch: int, events: Sequence[DomainEvent], state_digest: str, memory_digest: str) -> EpochSealed:
-        seal = EpochSealed(
-            epoch=epoch, events=len(events), log_digest="", state_digest=state_digest, memory_digest=memory_digest
-        )
-        self.events += [*events, seal]
-        return seal
-
-
 def simulated(
     dynamics: Dynamics,
     header: RunHeader,
@@ -120,7 +107,7 @@ def simulated(
     views: list[EpochView] | None = None,
 ) -> list[DomainEvent]:
     """The events of a simulated run."""
-    told = Told()
+    told = Tape()
     watch = views.append if views is not None else lambda view: None
     session = Session(SimulatedTrainer(dynamics, store), tamiyo, NoInvention(), told, watch=watch)
     session.run(header, composition.first_library())

@@ -103,7 +103,7 @@ def test_only_entry_points_write_to_the_terminal() -> None:
     elsewhere = [path for path in PRODUCT if name_of(path) not in MAY_WRITE]
 
     assert lines_that_match(elsewhere, r"(?<!\w)print\(|sys\.std(out|err)\b|typer\.echo") == [], (
-        "return it and let scenarios/cli.py print it"
+        "return it and let scenarios/commands/answering.py write it"
     )
     assert lines_that_match(PRODUCT, r"(?<!\w)print\(") == [], "write to sys.stdout in an entry point"
 

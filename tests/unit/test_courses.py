@@ -16,11 +16,10 @@ from engine.controllers import Controllers, PolicyFailed
 from engine.courses import Course, header_of, headers_of, take
 from engine.replay import ComparingSink, Diverged, replay
 from engine.session import Session
-from engine.sink import Relay
+from engine.sink import Relay, Tape
 from engine.trainers.recorded import RecordedTrainer, WhatIfTrainer, effects, orders
 from engine.trainers.trainer import CannotObey
 from tests.support.chaotic_policy import ChaoticTamiyo, Tally
-from tests.support.chaotic_runs import Kept
 from tests.support.headers import small_header
 from tests.support.scripted_trainer import Curve, ScriptedTrainer
 
@@ -46,7 +45,7 @@ class Failing:
 
 @pytest.fixture(scope="module")
 def events() -> list[DomainEvent]:
-    kept = Kept()
+    kept = Tape()
     Session(ScriptedTrainer(CURVE), *cast(HEADER), kept).run(HEADER, registrations())
     return kept.events
 
@@ -55,7 +54,7 @@ def at(events: list[DomainEvent], epoch: int) -> list[DomainEvent]:
     return [event for event in events if event.epoch <= epoch]
 
 
-def standing(past: list[DomainEvent], trainer: Any, then: Kept) -> Session:
+def standing(past: list[DomainEvent], trainer: Any, then: Tape) -> Session:
     course = Course(past, cast, lambda header: trainer)
     session = course.session(Relay(ComparingSink(past), past[-1].epoch, then))
     course.follow(session, past[-1].epoch)
@@ -64,7 +63,7 @@ def standing(past: list[DomainEvent], trainer: Any, then: Kept) -> Session:
 
 def test_each_fork_puts_a_header_in_force(events: list[DomainEvent]) -> None:
     longer = HEADER.model_copy(update={"training": HEADER.training.model_copy(update={"epochs": 14})})
-    kept, trainer = Kept(), ScriptedTrainer(CURVE)
+    kept, trainer = Tape(), ScriptedTrainer(CURVE)
     past = at(events, 4)
     session = standing(past, trainer, kept)
     forked = RunForked(epoch=5, parent="parent", parent_digest="ab" * 32, header=longer)
@@ -81,20 +80,20 @@ def test_each_fork_puts_a_header_in_force(events: list[DomainEvent]) -> None:
 def test_another_telling_of_the_way_is_stopped_at_its_first_difference(events: list[DomainEvent]) -> None:
     other = ScriptedTrainer(Curve(accuracies=(*CURVE.accuracies[:5], 0.1)))
     with pytest.raises(Diverged, match="epoch 6"):
-        standing(at(events, 8), other, Kept())
+        standing(at(events, 8), other, Tape())
 
 
 def test_a_policy_that_cannot_take_over_is_said_to_fail(events: list[DomainEvent]) -> None:
     failing = HEADER.model_copy(update={"tamiyo": PolicyReference(name="fails", source_digest="0" * 64)})
     past, trainer = at(events, 4), ScriptedTrainer(CURVE)
-    session = standing(past, trainer, Kept())
+    session = standing(past, trainer, Tape())
     forked = RunForked(epoch=5, parent="parent", parent_digest="ab" * 32, header=failing)
     with pytest.raises(PolicyFailed, match="Failing raised ValueError at epoch 1: it never works"):
         take(session, forked, past, cast, lambda header: trainer)
 
 
 def test_a_replay_whose_policy_fails_to_take_over_diverges_at_the_fork(events: list[DomainEvent]) -> None:
-    past, trainer, kept = at(events, 4), ScriptedTrainer(CURVE), Kept()
+    past, trainer, kept = at(events, 4), ScriptedTrainer(CURVE), Tape()
     session = standing(past, trainer, kept)
     same = RunForked(epoch=5, parent="parent", parent_digest="ab" * 32, header=HEADER)
     take(session, same, past, cast, lambda header: trainer)

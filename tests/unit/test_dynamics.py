@@ -143,6 +143,13 @@ def test_a_difference_is_handed_over_where_the_ensemble_disagrees_more_or_the_po
     assert far.trust is Trust.HAND_OVER and "3.0 standard deviations" in far.sentence
 
 
+def test_a_policy_without_a_test_score_is_handed_over() -> None:
+    failed = verdict(asked("failed", math.nan, disagreement=math.nan), asked("base", 0.80))
+
+    assert failed.trust is Trust.HAND_OVER
+    assert failed.sentence == "no simulated run of failed came to a test score; fork exactly to know"
+
+
 def test_a_calibration_that_failed_hands_over_every_difference() -> None:
     found = scored(
         [HeldOut(policy=str(i), recorded=i / 10, simulated=1 - i / 10, distance=0.0, runs=2) for i in range(4)]

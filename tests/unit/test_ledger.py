@@ -18,7 +18,8 @@ from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
 from engine.controllers import PolicyFailed
 from engine.ledger import Ledger, entries_of
 from engine.session import Session
-from tests.support.chaotic_runs import LENIENT, Kept
+from engine.sink import Tape
+from tests.support.chaotic_runs import LENIENT
 from tests.support.headers import small_header
 from tests.support.scripted_trainer import Curve, ScriptedTrainer
 
@@ -57,7 +58,7 @@ class Sower:
 
 
 def recording(tamiyo: Any, header: RunHeader | None = None, curve: Curve | None = None) -> list[DomainEvent]:
-    kept = Kept()
+    kept = Tape()
     session = Session(ScriptedTrainer(curve or Curve()), tamiyo, NoInvention(), kept)
     session.run(header or small_header(epochs=EPOCHS, safety=LENIENT), registrations())
     return kept.events

@@ -155,7 +155,9 @@ def verdict(one: Asked, other: Asked, calibration: Calibration | None = None) ->
     difference = one.accuracy - other.accuracy
     doubt = math.hypot(one.disagreement, other.disagreement)
     far = max((one, other), key=lambda asked: asked.distance)
-    if far.distance > DISTANCE_MAX:
+    if math.isnan(difference):
+        why = f"no simulated run of {one.policy if math.isnan(one.accuracy) else other.policy} came to a test score"
+    elif far.distance > DISTANCE_MAX:
         why = f"{far.policy} is {far.distance:.1f} standard deviations from every policy fitted on (limit {DISTANCE_MAX:g})"
     elif doubt >= abs(difference):
         why = f"the ensemble disagrees by {doubt:.3f} about a difference of {difference:+.3f}"
