@@ -132,20 +132,22 @@ def off_policy(lab: Lab, question: Question) -> Answers:
     }
 
 
-def simulated(lab: Lab, question: Question, *, only_trusted: bool) -> Answers:
-    """What dynamics fitted to the log say; with ``only_trusted`` None where they hand over.
+def simulated(lab: Lab, question: Question) -> tuple[Answers, Answers]:
+    """What dynamics fitted to the log say: None where they hand over, and then whatever they say regardless.
 
     The interval is that of the ensemble's disagreement and of the error over held-out policies together.
     """
     found = lab.evaluate_simulated(question)
     means = {row.policy: row.mean for row in found.leaderboard.rows}
-    answers: dict[str, Said | None] = {}
+    regardless: dict[str, Said | None] = {}
     for entry in found.policies:
         half = NORMAL_95 * math.hypot(entry.disagreement, found.error or 0.0)
         value = means[entry.policy]
-        is_left_out = only_trusted and not entry.trusted
-        answers[entry.policy] = None if is_left_out else Said(value=value, low=value - half, high=value + half)
-    return answers
+        regardless[entry.policy] = Said(value=value, low=value - half, high=value + half)
+        if not entry.trusted:
+            _tell(f"{question.scenario.name}: {entry.sentence}")
+    trusted = {entry.policy: regardless[entry.policy] if entry.trusted else None for entry in found.policies}
+    return trusted, regardless
 
 
 def measure(lab_of: str, exact_of: str, name: str, keys: int, share: float, workers: int) -> list[Judged]:
@@ -158,10 +160,11 @@ def measure(lab_of: str, exact_of: str, name: str, keys: int, share: float, work
         exact = exactly(lab, question, workers)
     with Lab(lab_of) as lab:
         record_log(lab, scenario, share, workers)
+        trusted, regardless = simulated(lab, question)
         answers = {
             "off-policy": off_policy(lab, question),
-            "simulated, trusted only": simulated(lab, question, only_trusted=True),
-            "simulated, all": simulated(lab, question, only_trusted=False),
+            "simulated, trusted only": trusted,
+            "simulated, all": regardless,
         }
     for policy, mean in sorted(exact.items(), key=lambda item: -item[1]):
         said = {method: answer[policy] for method, answer in answers.items()}
