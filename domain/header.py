@@ -51,7 +51,7 @@ class PolicyReference(Value):
     name: str
     """A built-in name, ``module:Class`` or ``path/to/file.py:Class``, with ``?parameter=value&...`` behind it if it has any."""
     source_digest: str
-    """SHA-256 of the source file that defines it."""
+    """SHA-256 of the source that defines it: of a built-in policy its whole room, of any other its file."""
 
     @property
     def digest(self) -> str:

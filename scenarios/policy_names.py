@@ -71,12 +71,12 @@ def policy_named(kind: Kind, text: str) -> tuple[Any, PolicyReference]:
     missing = [part for part in kind.needed if not hasattr(policy, part)]
     if missing:
         raise BadInput(f"{kind.title} {text!r} has no {missing[0]!r}; domain/tamiyo/policy.py says what a policy is")
-    sources = [Path(inspect.getfile(found)).read_bytes(), *sources]
+    sources = [_source(found), *sources]
     if softening:
         policy, softly = _softened(kind, text, policy, softening)
         if softly:
             shown.update(softly)
-            sources = [Path(inspect.getfile(Softened)).read_bytes(), *sources]
+            sources = [_source(Softened), *sources]
     return policy, PolicyReference(name=_canonical(name, shown), source_digest=_digest(sources))
 
 
@@ -190,6 +190,14 @@ def _shown(value: Any) -> str:
 def _canonical(name: str, shown: Mapping[str, str]) -> str:
     pairs = [f"{key}={quote(shown[key], safe='/')}" for key in sorted(shown)]
     return f"{name}?{'&'.join(pairs)}" if pairs else name
+
+
+def _source(policy: type) -> bytes:
+    """What a policy is made of: its file; of a built-in one every file of its room, which share their parts."""
+    file = Path(inspect.getfile(policy))
+    if not policy.__module__.startswith("domain."):
+        return file.read_bytes()
+    return b"".join(part.read_bytes() for part in sorted(file.parent.glob("*.py")))
 
 
 def _digest(sources: list[bytes]) -> str:

@@ -210,6 +210,12 @@ def answer(
     failed = tuple(str(result) for _, result in trials if isinstance(result, JobFailed))
     scores = _scores(question, trials)
     common = _common(scores, question.keys, trials)
+    ended_badly = [policy for policy, by_key in scores.items() if any(math.isnan(by_key[key]) for key in common)]
+    if question.metric == "reward" and ended_badly:
+        raise NoAnswer(
+            f"a run under {ended_badly[0]} has no reward, and rewards have no worst value that it could count as; "
+            "compare by an accuracy"
+        )
     estimand = question.model_copy(update={"keys": tuple(common)}).estimand
     board = leaderboard(
         {policy: {question.scenario.name: {key: by_key[key] for key in common}} for policy, by_key in scores.items()},

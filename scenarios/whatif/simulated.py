@@ -139,13 +139,15 @@ def evaluate_simulated(journal: Journal, question: Question, dynamics: Dynamics 
 
 
 def _judged(question: Question, one: Asked, other: Asked, calibration: Calibration | None) -> Verdict:
-    """The verdict on a difference, which only final accuracies have: on nothing else were the dynamics checked."""
-    if question.metric == "final_accuracy":
-        return verdict(one, other, calibration)
-    return Verdict(
-        Trust.HAND_OVER,
-        f"dynamics are checked on the final accuracy, not on the {METRICS[question.metric]}; fork exactly",
-    )
+    """The verdict on a difference, where the dynamics were checked at all, which is on the final accuracy."""
+    if question.metric != "final_accuracy":
+        checked = f"dynamics are checked on the final accuracy, not on the {METRICS[question.metric]}; fork exactly"
+        return Verdict(Trust.HAND_OVER, checked)
+    if calibration is None:
+        return Verdict(
+            Trust.HAND_OVER, "no policy was held out, so nobody knows what the dynamics are worth; fork exactly"
+        )
+    return verdict(one, other, calibration)
 
 
 def _uncalibrated(dynamics: Dynamics | None) -> str:
