@@ -154,7 +154,7 @@ def measure(lab_of: str, exact_of: str, name: str, keys: int, share: float, work
     """One scenario: the log in one journal, the exact runs in another, so that no answer knows them."""
     scenario = specification.load(name)
     question = Question(
-        scenario=scenario, policies=POLICIES, baseline="never_grow", keys=tuple(range(keys)), level=0.95
+        scenario=scenario, policies=POLICIES, baseline="as_designed", keys=tuple(range(keys)), level=0.95
     )
     with Lab(exact_of) as lab:
         exact = exactly(lab, question, workers)

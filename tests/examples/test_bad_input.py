@@ -104,7 +104,7 @@ def recorded(shell: Shell) -> str:
         (("evaluate", "xor4", "--tamiyo", "always_grow,always_grow?"), ["always_grow?: name policies, each once"]),
         (("evaluate", "xor4", "--tamiyo", "never_grow", "--at", "1", "--origin", "nobody"), ["Tamiyo policy 'nobody'"]),
         (("evaluate", "xor4", "--tamiyo", "never_grow", "--at", "1", "--on", "moon"), ["--on moon: a sweep runs on"]),
-        (("evaluate", "xor4", "--tamiyo", "never_grow", "--keys", "0:99999999999"), ["99999999999 run keys", "10000"]),
+        (("evaluate", "xor4", "--tamiyo", "never_grow", "--keys", "0:9999999999999999999"), ["10000 run keys at most"]),
         (("run",), ["Missing argument 'scenario'"]),
         (("fly",), ["No such command 'fly'"]),
         (("runs", "--loud"), ["No such option", "--loud"]),

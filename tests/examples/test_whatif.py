@@ -165,5 +165,5 @@ def test_what_is_no_number_is_text_in_every_document(tmp_path: Path) -> None:
 
     told = json.loads(evaluated.out, parse_constant=pytest.fail)
     first = next(row for row in told["leaderboard"]["rows"] if row["difference"])
-    assert (first["difference"]["interval"]["low"], first["difference"]["interval"]["high"]) == ("-Infinity", "Infinity")
+    assert (first["difference"]["low"], first["difference"]["high"]) == ("-Infinity", "Infinity")
     assert json.loads(queried.out, parse_constant=pytest.fail)[0] == {"much": "Infinity"}
