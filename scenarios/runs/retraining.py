@@ -11,7 +11,7 @@ from domain.header import RunHeader
 from engine.courses import headers_of
 from engine.journal.blobs import RunBlobs
 from engine.replay import Retrained, replay
-from engine.trainers.simulated.stores import Forgetful
+from engine.trainers.stores import MemoryStore
 from engine.trainers.trainer import Trainer
 from scenarios import composition
 from scenarios.runs import trainers
@@ -41,7 +41,7 @@ def _retrain(events: Sequence[DomainEvent], contents: Contents, dynamics: Mappin
         obstacle = trainers.not_comparable(header)
         if obstacle is not None:
             return obstacle
-    store, files = Forgetful(), contents.files or {}
+    store, files = MemoryStore(), contents.files or {}
     for content in (*files.values(), *dynamics.values()):
         store.put(content)
     start = contents.start(trainers.controllers_in(files) if files else {})

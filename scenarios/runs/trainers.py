@@ -19,11 +19,10 @@ from scenarios.specification import BadInput
 LIVE: Final = "live"
 RECORDED: Final = "recorded"
 SIMULATED: Final = "simulated"
-NAMES: Final = (LIVE, SIMULATED, RECORDED)
 
 
 def kind(header: RunHeader) -> str:
-    """One of ``NAMES``: what trains under a header."""
+    """Live, simulated or recorded: what trains under a header."""
     return header.trainer.partition(":")[0]
 
 

@@ -8,7 +8,6 @@ attribution goes on where it was cut off.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, final
 
@@ -20,7 +19,7 @@ from engine.randomness import stream
 from scenarios.lab import Lab
 from scenarios.runs.once import fork_once
 from scenarios.specification import BadInput
-from scenarios.whatif.figures import Figures, figures
+from scenarios.whatif.figures import Figures, figures, score
 from scenarios.whatif.question import FAILED_SCORE
 from scenarios.whatif.subjects import Subject, germinations, subject_of
 from scenarios.whatif.sweeping import swept
@@ -63,8 +62,7 @@ class Branched(Value):
 
     def score(self, measure: Measure) -> float:
         """The figure that is compared; NaN for a continuation that ended badly or has none."""
-        found = getattr(self.figures, measure)
-        return math.nan if found is None or self.ending != "COMPLETED" else float(found)
+        return score(self.figures, self.ending, measure)
 
 
 @final

@@ -19,7 +19,7 @@ from scenarios.lab import Lab
 from scenarios.runs.once import fork_once, run_once
 from scenarios.specification import BadInput, NoAnswer
 from scenarios.whatif.controls import Arm, control_arms
-from scenarios.whatif.figures import Figures, figures
+from scenarios.whatif.figures import Figures, figures, score
 from scenarios.whatif.question import FAILED_SCORE, Metric, Question, check
 from scenarios.whatif.sweeping import swept
 
@@ -50,8 +50,7 @@ class Tried(Value):
 
     def score(self, metric: Metric) -> float:
         """The figure that is compared; NaN for a run that ended badly or has none."""
-        found = getattr(self.figures, metric)
-        return math.nan if found is None or self.ending != "COMPLETED" else float(found)
+        return score(self.figures, self.ending, metric)
 
 
 @final

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final, final
 
+from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
     DomainEvent,
@@ -53,6 +54,12 @@ class Figures(Value):
     rollbacks: int
     reward: float | None
     """Sum of the shaped rewards of its concluded adaptations; None where one of them could not be told."""
+
+
+def score(told: Figures, ending: str, metric: str) -> float:
+    """The figure ``metric`` that runs are compared by; NaN for a run that ended badly or has none."""
+    found = getattr(told, metric)
+    return math.nan if found is None or ending != RunEnding.COMPLETED.value else float(found)
 
 
 def figures(run_id: str, events: Sequence[DomainEvent], notes: Mapping[str, str], target: float | None) -> Figures:

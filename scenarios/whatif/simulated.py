@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, final
 
 from domain.endings import RunEnding
@@ -85,7 +85,12 @@ def logged(journal: Journal, scenario: Scenario) -> dict[str, list[tuple[DomainE
 
 def fit_scenario(journal: Journal, scenario: Scenario) -> tuple[Dynamics, int]:
     """Dynamics fitted to every usable live run of a scenario, and how many those are. Raises BadInput for too few."""
-    runs = logged(journal, scenario)
+    return _fitted(journal, scenario, logged(journal, scenario))
+
+
+def _fitted(
+    journal: Journal, scenario: Scenario, runs: Mapping[str, Sequence[Sequence[DomainEvent]]]
+) -> tuple[Dynamics, int]:
     count = sum(map(len, runs.values()))
     if count < RUNS_MIN:
         raise BadInput(
@@ -105,8 +110,8 @@ def evaluate_simulated(journal: Journal, question: Question, dynamics: Dynamics 
         raise BadInput("--method simulated runs from scratch; leave --at out, or ask exactly")
     calibration = None
     if dynamics is None:
-        fitted, count = fit_scenario(journal, question.scenario)
         runs = logged(journal, question.scenario)
+        fitted, count = _fitted(journal, question.scenario, runs)
         if len(runs) > 2 and count - max(map(len, runs.values())) >= RUNS_MIN:
             calibration = calibrate(runs, lambda made, policy, member: _again(runs[policy], made, member))
     else:

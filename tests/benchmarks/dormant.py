@@ -18,12 +18,12 @@ from domain.identifiers import Epoch
 from domain.run import RunState, evolve
 from engine.randomness import stream
 from engine.trainers.data import TaskData
-from engine.trainers.live.checkpoints import MemoryStore
 from engine.trainers.live.host import build_host
 from engine.trainers.live.kasmina import KasminaLayer
 from engine.trainers.live.optimizer import adam
 from engine.trainers.live.probes import PERIOD
 from engine.trainers.live.tolaria import DIGEST_PERIOD, LiveTrainer
+from engine.trainers.stores import MemoryStore
 from scenarios import composition
 
 LIMIT = 0.02

@@ -17,8 +17,8 @@ from engine.journal.journal import Journal
 from engine.recording import JournalSink
 from engine.session import Session
 from engine.sink import Discard, Sink
-from engine.trainers.live.checkpoints import CheckpointStore, MemoryStore
 from engine.trainers.live.tolaria import LiveTrainer
+from engine.trainers.stores import CheckpointStore, MemoryStore
 from scenarios import composition
 
 LIMIT = 0.02

@@ -21,8 +21,9 @@ from engine.session import Session
 from engine.sink import Discard
 from engine.trainers.simulated.dynamics import Dynamics
 from engine.trainers.simulated.fitting import fit
-from engine.trainers.simulated.stores import Deferred, Forgetful
+from engine.trainers.simulated.stores import Deferred
 from engine.trainers.simulated.trainer import SimulatedTrainer
+from engine.trainers.stores import MemoryStore
 from engine.trainers.trainer import Trained
 from scenarios import composition, specification
 from scenarios.runs import simulation
@@ -36,7 +37,7 @@ KEYS: Final = 2
 
 def timed(dynamics: Dynamics, costs: list[float]) -> SimulatedTrainer:
     """A simulated trainer that adds the CPU seconds of each epoch that it trains to ``costs``."""
-    trainer = SimulatedTrainer(dynamics, Forgetful())
+    trainer = SimulatedTrainer(dynamics, MemoryStore())
     train = trainer.train
 
     def measured(epoch: Epoch, state: RunState) -> Trained:

@@ -10,8 +10,8 @@ from domain.events import DecisionMade, DomainEvent, EpochCompleted, EpochSealed
 from domain.header import Fingerprint
 from engine.replay import replay
 from engine.trainers.live import fingerprint as live_fingerprint
-from engine.trainers.live.checkpoints import MemoryStore
 from engine.trainers.live.tolaria import LiveTrainer
+from engine.trainers.stores import MemoryStore
 from scenarios import composition
 from scenarios.lab import Lab
 from tests.support.commands import Shell

@@ -29,9 +29,10 @@ from engine.trainers.simulated.features import distance
 from engine.trainers.simulated.fitting import fit
 from engine.trainers.simulated.histories import History, history
 from engine.trainers.simulated.state import controllers_in
-from engine.trainers.simulated.stores import Deferred, Forgetful
+from engine.trainers.simulated.stores import Deferred
 from engine.trainers.simulated.trainer import SimulatedTrainer
 from engine.trainers.simulated.validation import DISTANCE_MAX, ask, calibrate, rank_correlation
+from engine.trainers.stores import MemoryStore
 from scenarios import composition, specification
 from scenarios.runs import simulation
 from scenarios.specification import BadInput
@@ -93,7 +94,7 @@ class Kept:
     """A store that forgets nothing, so that a run can be cut anywhere after it ended."""
 
     def __init__(self) -> None:
-        self._store = Forgetful()
+        self._store = MemoryStore()
 
     def put(self, content: bytes) -> str:
         return self._store.put(content)

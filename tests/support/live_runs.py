@@ -32,9 +32,9 @@ from domain.run import RunState, evolve
 from domain.safety import SafetyConfig
 from domain.settings import HostSettings, TaskSettings, TrainingSettings
 from domain.tamiyo.config import TamiyoConfig
-from engine.trainers.live.checkpoints import MemoryStore
 from engine.trainers.live.fingerprint import fingerprint
 from engine.trainers.live.tolaria import LiveTrainer
+from engine.trainers.stores import MemoryStore
 from engine.trainers.trainer import Trained
 from scenarios.tasks import spirals
 

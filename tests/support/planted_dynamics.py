@@ -26,8 +26,8 @@ from engine.trainers.simulated.dynamics import (
     Member,
     Residual,
 )
-from engine.trainers.simulated.stores import Store
 from engine.trainers.simulated.trainer import SimulatedTrainer, kind_of
+from engine.trainers.stores import CheckpointStore
 from scenarios import composition
 
 NO_OP = "no_op/CHUNK"
@@ -103,7 +103,7 @@ def simulated(
     header: RunHeader,
     tamiyo: TamiyoPolicy,
     *,
-    store: Store | None = None,
+    store: CheckpointStore | None = None,
     views: list[EpochView] | None = None,
 ) -> list[DomainEvent]:
     """The events of a simulated run."""

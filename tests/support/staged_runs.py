@@ -23,8 +23,8 @@ from domain.lifecycle import Stage
 from domain.run import RunState, rebuild
 from engine.journal.blobs import BlobStore
 from engine.journal.codec import Codec
-from engine.trainers.live.checkpoints import CheckpointStore, MemoryStore
 from engine.trainers.live.tolaria import LiveTrainer
+from engine.trainers.stores import CheckpointStore, MemoryStore
 from scenarios.tasks import spirals
 from tests.support.live_runs import TASK, HandRun, amended, header
 

@@ -13,15 +13,9 @@ import torch
 from domain.identifiers import Epoch
 from domain.lifecycle import Stage
 from engine.journal.blobs import BlobStore
-from engine.trainers.live.checkpoints import (
-    CheckpointStore,
-    MemoryStore,
-    Snapshot,
-    load,
-    pack,
-    unpack,
-)
+from engine.trainers.live.checkpoints import Snapshot, load, pack, unpack
 from engine.trainers.live.tolaria import LiveTrainer
+from engine.trainers.stores import CheckpointStore, MemoryStore
 from engine.trainers.trainer import CheckpointDamaged, CheckpointMissing
 from scenarios.tasks import spirals
 from tests.support.live_runs import TASK, HandRun, header

@@ -14,10 +14,10 @@ from domain.header import LayerLayout
 from domain.identifiers import AdaptationId, SeedId
 from domain.lifecycle import Stage
 from domain.settings import TaskSettings
-from engine.trainers.live.checkpoints import MemoryStore
 from engine.trainers.live.grafts import Graft, generator, linear
 from engine.trainers.live.kasmina import STAGES, KasminaLayer
 from engine.trainers.live.tolaria import LiveTrainer
+from engine.trainers.stores import MemoryStore
 from scenarios.tasks import spirals
 from tests.support.live_runs import HandRun, header
 

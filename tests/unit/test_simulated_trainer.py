@@ -28,8 +28,9 @@ from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
 from engine.session import EpochView
 from engine.trainers.simulated.histories import history
 from engine.trainers.simulated.state import controllers_in
-from engine.trainers.simulated.stores import Deferred, Forgetful
+from engine.trainers.simulated.stores import Deferred
 from engine.trainers.simulated.trainer import SimulatedTrainer
+from engine.trainers.stores import MemoryStore
 from engine.trainers.trainer import CheckpointDamaged, CheckpointMissing
 from scenarios import composition
 from tests.support.headers import small_header
@@ -165,7 +166,7 @@ def _rollback(checkpoint: str) -> RollbackOrdered:
 
 
 def test_a_checkpoint_holds_the_controllers_memory_and_says_whose_it_is() -> None:
-    dynamics, store = planted(), Forgetful()
+    dynamics, store = planted(), MemoryStore()
     trainer = SimulatedTrainer(dynamics, store)
     trainer.plant(header())
     saved = trainer.checkpoint(Epoch(0), '{"tamiyo":{}}')
@@ -179,7 +180,7 @@ def test_a_checkpoint_holds_the_controllers_memory_and_says_whose_it_is() -> Non
 
 
 def test_a_checkpoint_of_another_kind_is_refused_in_one_line() -> None:
-    store = Forgetful()
+    store = MemoryStore()
     digest = store.put(b"weights")
     with pytest.raises(CheckpointDamaged, match="is not one of a simulated trainer") as refused:
         SimulatedTrainer(planted(), store).restore(digest, RunState())
@@ -187,7 +188,7 @@ def test_a_checkpoint_of_another_kind_is_refused_in_one_line() -> None:
 
 
 def test_a_deferred_store_writes_what_is_still_held_when_it_settles() -> None:
-    beneath = Forgetful()
+    beneath = MemoryStore()
     store = Deferred(beneath)
     dropped, kept = store.put(b"one"), store.put(b"two")
     store.release(dropped)
@@ -206,7 +207,7 @@ def test_a_trainer_that_takes_over_goes_on_from_the_accuracy_that_was_recorded()
     dynamics = planted(noise=0.0)
     events = simulated(dynamics, header(), GrowOnce("residual_mlp"))
     state = rebuild([event for event in events if event.epoch <= 35])
-    store = Forgetful()
+    store = MemoryStore()
     successor = SimulatedTrainer(dynamics, store)
     successor.plant(state.started)
     recorded = accuracies(events)

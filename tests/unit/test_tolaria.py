@@ -13,10 +13,10 @@ from domain.identifiers import Epoch, SeedId
 from domain.lifecycle import Stage
 from domain.settings import TaskSettings, TrainingSettings
 from domain.shapes import parameter_count
-from engine.trainers.live.checkpoints import MemoryStore
 from engine.trainers.live.fingerprint import fingerprint
 from engine.trainers.live.optimizer import DynamicOptimizer
 from engine.trainers.live.tolaria import LiveTrainer
+from engine.trainers.stores import MemoryStore
 from scenarios.tasks import spirals
 from tests.support.live_runs import SEED, TASK, HandRun, differ, grown_run, header, spiral_run, weights_of
 

@@ -17,7 +17,8 @@ from domain.hardware import HardwareContext
 from domain.header import RunHeader
 from domain.identifiers import Epoch, SeedId
 from domain.lifecycle import Stage
-from engine.trainers.live.checkpoints import MemoryStore, Snapshot, load, pack
+from engine.trainers.live.checkpoints import Snapshot, load, pack
+from engine.trainers.stores import MemoryStore
 from tests.support.live_runs import SEED, TASK, HandRun, amended, differ, grown_run, header, spiral_run, weights_of
 from tests.support.staged_runs import EPOCHS, FORKED_AFTER, SETTINGS, planted, recorded, resumed, train, write
 

@@ -16,10 +16,10 @@ from domain.faults import FaultKind
 from domain.identifiers import BlueprintId, Epoch, SeedId
 from domain.lifecycle import Stage
 from engine.trainers.data import Part, TaskData
-from engine.trainers.live.checkpoints import MemoryStore
 from engine.trainers.live.faults import FaultTally
 from engine.trainers.live.tolaria import LiveTrainer
 from engine.trainers.live.watchdog import HISTORY_MIN, Watchdog
+from engine.trainers.stores import MemoryStore
 from engine.trainers.trainer import CheckpointMissing
 from tests.support.live_runs import SEED, TASK, HandRun, differ, grown_run, header, spiral_run, weights_of
 

@@ -30,7 +30,7 @@ from domain.identifiers import Epoch, SeedId
 from domain.run import RunState
 from domain.values import Column
 from engine.trainers.data import TaskData, TaskLoader
-from engine.trainers.live.checkpoints import CheckpointStore, Snapshot, Structure, load, pack
+from engine.trainers.live.checkpoints import Snapshot, Structure, load, pack
 from engine.trainers.live.dropout import Dropout
 from engine.trainers.live.fingerprint import settle
 from engine.trainers.live.grafts import IN_FORWARD
@@ -40,6 +40,7 @@ from engine.trainers.live.optimizer import DynamicOptimizer
 from engine.trainers.live.order import Samples
 from engine.trainers.live.probes import LayerProbe
 from engine.trainers.live.watchdog import Watchdog
+from engine.trainers.stores import CheckpointStore
 from engine.trainers.trainer import Trained
 
 DIGEST_PARAMETERS_MAX: Final = 20_000

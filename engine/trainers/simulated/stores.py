@@ -3,45 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final, Protocol, final
+from typing import Final, final
 
-
-class Store(Protocol):
-    """Keeps bytes under their SHA-256. The journal's blobs are one."""
-
-    def put(self, content: bytes) -> str:
-        """Keep ``content``; return its SHA-256, 64 hexadecimal digits."""
-        ...
-
-    def get(self, digest: str) -> bytes:
-        """What was put under ``digest``. Raises KeyError or the journal's BlobMissing."""
-        ...
-
-    def release(self, digest: str) -> None:
-        """Drop it; what is not there is dropped already."""
-        ...
-
-
-@final
-class Forgetful:
-    """A store that lives as long as this object."""
-
-    def __init__(self) -> None:
-        self._contents: dict[str, bytes] = {}
-
-    def put(self, content: bytes) -> str:
-        """Keep ``content``; return its SHA-256."""
-        digest = hashlib.sha256(content).hexdigest()
-        self._contents[digest] = content
-        return digest
-
-    def get(self, digest: str) -> bytes:
-        """What was put under ``digest``. Raises KeyError."""
-        return self._contents[digest]
-
-    def release(self, digest: str) -> None:
-        """Drop it."""
-        self._contents.pop(digest, None)
+from engine.trainers.stores import CheckpointStore
 
 
 @final
@@ -52,7 +16,7 @@ class Deferred:
     if the process is killed is a run that takes milliseconds to simulate again.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CheckpointStore) -> None:
         self._store: Final = store
         self._held: dict[str, bytes] = {}
 

@@ -23,7 +23,7 @@ from engine.trainers.simulated.draws import Draws
 from engine.trainers.simulated.dynamics import Dynamics, Residual, noise_scale
 from engine.trainers.simulated.reports import Carried, Cost, Reports
 from engine.trainers.simulated.state import Imagined, Learnt, SimulatedCheckpoint, unpack
-from engine.trainers.simulated.stores import Forgetful, Store
+from engine.trainers.stores import CheckpointStore, MemoryStore
 from engine.trainers.trainer import CheckpointDamaged, CheckpointMissing, Trained
 
 LOADED: Final = frozenset({Stage.LOADING, Stage.TRAINING, *ON_TRIAL, Stage.ACTIVE, Stage.FOSSILIZED})
@@ -73,10 +73,10 @@ class SimulatedTrainer:
     run's state and drawn from named streams of the run key.
     """
 
-    def __init__(self, dynamics: Dynamics, store: Store | None = None, *, member: int | None = None) -> None:
+    def __init__(self, dynamics: Dynamics, store: CheckpointStore | None = None, *, member: int | None = None) -> None:
         """``member`` fixes one parameter set of the ensemble; by default each run key draws its own."""
         self._dynamics: Final = dynamics
-        self._store: Final[Store] = store or Forgetful()
+        self._store: Final[CheckpointStore] = MemoryStore() if store is None else store
         self._member: Final = member
         self._network = _Network(Imagined())
         self._header: RunHeader | None = None
