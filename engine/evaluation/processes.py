@@ -162,7 +162,7 @@ def _serve(pipe: Connection, perform: bytes) -> None:
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     _one_thread()
     try:
-        function = pickle.loads(perform)  # noqa: S301  # our own process wrote it
+        function: Callable[[Any], Any] | _Unloadable = pickle.loads(perform)  # noqa: S301  # our own process wrote it
     except Exception as error:
         function = _Unloadable(failure_of(error))
     while True:
@@ -173,7 +173,7 @@ def _serve(pipe: Connection, perform: bytes) -> None:
         pipe.send_bytes(_answer(function, job))
 
 
-def _answer(function: Callable[[Any], Any], job: bytes) -> bytes:
+def _answer(function: Callable[[Any], Any] | _Unloadable, job: bytes) -> bytes:
     if isinstance(function, _Unloadable):
         return pickle.dumps(function.why)
     try:
@@ -189,9 +189,6 @@ class _Unloadable:
     """Stands for a function that this process cannot import."""
 
     why: Raised
-
-    def __call__(self, job: object) -> None:
-        raise NotImplementedError
 
 
 def _one_thread() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, final
 from uuid import UUID
-from weakref import WeakSet
 
 from eventsourcing.persistence import ApplicationRecorder, OperationalError, StoredEvent, Subscription
 from eventsourcing.postgres import PostgresProcessRecorder
@@ -20,7 +19,7 @@ from psycopg.rows import DictRow
 from engine.journal.codec import Stored
 from engine.journal.postgres_datastore import PostgresJournalDatastore
 from engine.journal.seals import Head, Row, check_of
-from engine.journal.subscription import JournalSubscription
+from engine.journal.subscription import Subscriptions
 
 _BLOCK: Final = 256
 """Rows of one INSERT. A row is at most 1 MB, and a statement at most 1 GB."""
@@ -52,7 +51,7 @@ class PostgresJournalRecorder(PostgresProcessRecorder):
 
     def __init__(self, datastore: PostgresJournalDatastore) -> None:
         super().__init__(datastore)
-        self._subscriptions: WeakSet[JournalSubscription] = WeakSet()
+        self._subscriptions = Subscriptions()
 
     def create_table(self) -> None:
         """Nothing to do: a datastore that is open has its tables."""
@@ -69,24 +68,17 @@ class PostgresJournalRecorder(PostgresProcessRecorder):
                     for stored in stored_events
                 ],
             )
-        self._wake()
+        self._subscriptions.wake()
         return list(range(last - len(stored_events) + 1, last + 1))
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         """Every notification after ``gt``, those to come included. ``stop()`` or closing the recorder ends it."""
-        subscription = JournalSubscription(self, gt, topics)
-        self._subscriptions.add(subscription)
-        return subscription
+        return self._subscriptions.begin(self, gt, topics)
 
     def close(self) -> None:
         """End the subscriptions and close the connections."""
-        for subscription in list(self._subscriptions):
-            subscription.stop()
+        self._subscriptions.stop()
         self.datastore.close()
-
-    def _wake(self) -> None:
-        for subscription in list(self._subscriptions):
-            subscription.wake()
 
     # What a journal asks beyond the library's interface: the methods of ``RunStore``.
 
@@ -105,7 +97,7 @@ class PostgresJournalRecorder(PostgresProcessRecorder):
                 self._insert_epochs(run_id, rows, heads)
 
         self.datastore.surviving(record)
-        self._wake()
+        self._subscriptions.wake()
 
     def _insert_epochs(self, run_id: str, rows: Sequence[Row], heads: Sequence[Head]) -> None:
         with self.datastore.transaction(commit=True) as cursor:

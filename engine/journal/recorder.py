@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 from uuid import UUID
-from weakref import WeakSet
 
 from eventsourcing.persistence import ApplicationRecorder, Notification, OperationalError, StoredEvent, Subscription
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
@@ -20,7 +19,7 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 from engine.journal.codec import Stored
 from engine.journal.datastore import EVENTS_TABLE, JournalDatastore
 from engine.journal.seals import Head, Row, check_of
-from engine.journal.subscription import JournalSubscription
+from engine.journal.subscription import Subscriptions
 
 _BLOCK: Final = 8
 """Rows of one INSERT. Each statement also updates the counter of AUTOINCREMENT, so fewer are a quarter faster."""
@@ -42,7 +41,7 @@ class JournalRecorder(SQLiteProcessRecorder):
 
     def __init__(self, datastore: JournalDatastore, *, events_table_name: str = "stored_events") -> None:
         super().__init__(datastore, events_table_name=events_table_name)
-        self._subscriptions: WeakSet[JournalSubscription] = WeakSet()
+        self._subscriptions = Subscriptions()
         columns = "originator_id, originator_version, topic, state, checksum"
         self.insert_events_statement = f"INSERT INTO {events_table_name} ({columns}) VALUES (?,?,?,?,?)"
         block = ",".join(["(?1,?,?,?,?)"] * _BLOCK)
@@ -56,7 +55,7 @@ class JournalRecorder(SQLiteProcessRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Record events, all or none, and wake the subscriptions."""
         ids = super().insert_events(stored_events, **kwargs)
-        self._wake()
+        self._subscriptions.wake()
         return ids
 
     def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
@@ -112,19 +111,12 @@ class JournalRecorder(SQLiteProcessRecorder):
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         """Every notification after ``gt``, those to come included. ``stop()`` or closing the recorder ends it."""
-        subscription = JournalSubscription(self, gt, topics)
-        self._subscriptions.add(subscription)
-        return subscription
+        return self._subscriptions.begin(self, gt, topics)
 
     def close(self) -> None:
         """End the subscriptions and close the file."""
-        for subscription in list(self._subscriptions):
-            subscription.stop()
+        self._subscriptions.stop()
         self.datastore.close()
-
-    def _wake(self) -> None:
-        for subscription in list(self._subscriptions):
-            subscription.wake()
 
     # What a journal asks beyond the library's interface. A recorder for another database brings the same methods.
 
@@ -138,7 +130,7 @@ class JournalRecorder(SQLiteProcessRecorder):
             c.executemany("INSERT INTO heads VALUES (?,?,?,?)", [(run_id, *head) for head in heads])
             if rows[0].position == 1:
                 c.execute("INSERT OR IGNORE INTO claims (run_id) VALUES (?)", (run_id,))
-        self._wake()
+        self._subscriptions.wake()
 
     def select_rows(
         self, run_id: str, after: int = 0, upto: int | None = None, topics: Sequence[str] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from typing import Final, final
+from weakref import WeakSet
 
 from eventsourcing.persistence import ApplicationRecorder, Notification, PersistenceError, Subscription
 
@@ -65,3 +66,27 @@ class JournalSubscription(Subscription[ApplicationRecorder]):
         self._last_notification_id = found[-1].id if len(found) == _SELECT_LIMIT else newest
         self._pending = list(reversed(found))
         return bool(found)
+
+
+@final
+class Subscriptions:
+    """Those of one recorder that somebody still holds."""
+
+    def __init__(self) -> None:
+        self._open: Final[WeakSet[JournalSubscription]] = WeakSet()
+
+    def begin(self, recorder: ApplicationRecorder, gt: int | None, topics: Sequence[str]) -> JournalSubscription:
+        """One more."""
+        subscription = JournalSubscription(recorder, gt, topics)
+        self._open.add(subscription)
+        return subscription
+
+    def wake(self) -> None:
+        """Something was recorded."""
+        for subscription in list(self._open):
+            subscription.wake()
+
+    def stop(self) -> None:
+        """End all of them."""
+        for subscription in list(self._open):
+            subscription.stop()
