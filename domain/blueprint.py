@@ -383,18 +383,3 @@ class BlueprintMetadata(Value):
     urabrask: UrabraskMetadata = UrabraskMetadata()
     urza: UrzaMetadata = UrzaMetadata()
     estimates: BlueprintEstimates = BlueprintEstimates()
-
-
-@final
-class Certificate(Value):
-    """The crucible's verdict on one blueprint: the reference's CertificationResult."""
-
-    passed: bool
-    failed_stage: str | None = None
-    """Stage of the crucible that it failed at; None when it passed."""
-    wep: WEP = ()
-    risk_score: float = Field(ge=0, le=1)
-    conf_level: ConfidenceLevel
-    elo_score: int = 1200
-    urabrask_interest: float = Field(default=0.0, ge=0, le=1)
-    recommended_grafting_strategy: GraftingStrategy = GraftingStrategy.FIXED_RAMP

@@ -27,6 +27,12 @@ class Rule(Enum):
     ROLLBACK_CONCLUDES_ALL_IN_HOST = "R3"
     PLATEAU_AGAINST_BEST = "R4"
     LEGAL_ACTIONS_RECORDED = "R5"
+    REWARDS_RECORDED = "R6"
+    """Every conclusion is followed by its seven-component reward."""
+    CANDIDATES_CERTIFIED = "R7"
+    """What Karn proposes goes through the crucible before it enters the library."""
+    GOVERNED = "R8"
+    """Tolaria's watchdog also knows a network that forgot its task."""
 
 
 RULES_IN_FORCE: Final = tuple(Rule)

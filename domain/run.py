@@ -8,27 +8,34 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
-from domain import library as urza
 from domain import seed as seeds
 from domain.blueprint import blueprint_id
 from domain.canonical import canonical_seed
+from domain.checkpoints import kept
 from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
+    AdaptationRewarded,
     AlphaChanged,
+    BlueprintBattled,
     BlueprintCertified,
+    BlueprintInherited,
     BlueprintRegistered,
     BlueprintRegraded,
     BlueprintRetired,
     CheckpointSaved,
+    DecisionMade,
     DomainEvent,
     EpochCompleted,
     EpochMetrics,
     EpochSealed,
     FieldReportFiled,
     GraftingChanged,
+    GrowthPaused,
+    GrowthResumed,
     LayerHealthReported,
     PanicRaised,
+    RiskModelTrained,
     RollbackOrdered,
     RunEnded,
     RunForked,
@@ -38,13 +45,15 @@ from domain.events import (
     StageChanged,
 )
 from domain.gates import Evidence, largest_fall
-from domain.header import LayerLayout, RunHeader
+from domain.header import LayerLayout, Rule, RunHeader
 from domain.health import SeedProgress
 from domain.identifiers import BlueprintId, SeedId
-from domain.library import BlueprintLibrary
 from domain.lifecycle import ADAPTING, PROFILES, LifecycleProfile, Outcome, Stage
+from domain.reward.rewarding import NOTHING_REWARDED, Rewarding
 from domain.seed import MEASURED, Boundary, Seed
 from domain.shapes import ShapeMismatch, infer_shapes, is_trainable
+from domain.urza import library as urza
+from domain.urza.library import BlueprintLibrary
 from domain.values import changed
 
 RECENT_EPOCHS: Final = 32
@@ -89,6 +98,10 @@ class RunState:
     consecutive_panics: int = 0
     conclusions: int = 0
     rollbacks: int = 0
+    paused: bool = False
+    """Whether nothing may germinate, by order from outside."""
+    rewarding: Rewarding = NOTHING_REWARDED
+    """What rewards are worked out of; empty without rule R6."""
     ending: RunEnding | None = None
 
     @property
@@ -218,6 +231,9 @@ class RunState:
             _json(self.ending.value if self.ending else None),
             # Nothing for a run that was never forked: its digests are those of versions that knew no forks.
             *([self.planted.quoted] if self.planted else []),
+            # As much: nothing where nothing of the kind ever happened.
+            *(["paused"] if self.paused else []),
+            *([self.rewarding.text] if self.rewarding != NOTHING_REWARDED else []),
         ]
 
 
@@ -276,7 +292,7 @@ def _reported(state: RunState, event: LayerHealthReported) -> RunState:
 
 def _completed(state: RunState, event: EpochCompleted) -> RunState:
     return changed(
-        state,
+        _accounted(state, event),
         epoch=event.epoch,
         recent=(*state.recent[-(RECENT_EPOCHS - 1) :], event.metrics),
         parameters=event.parameters,
@@ -313,7 +329,7 @@ def _concluded(state: RunState, event: AdaptationConcluded) -> RunState:
         failures = 0
     elif event.outcome is not Outcome.CANCELLED:
         failures += 1
-    state = _with_seed(state, event.adaptation.seed, event)
+    state = _with_seed(_accounted(state, event), event.adaptation.seed, event)
     return changed(state, consecutive_failures=failures, conclusions=state.conclusions + 1)
 
 
@@ -324,41 +340,22 @@ def _rolled_back(state: RunState, event: RollbackOrdered) -> RunState:
 
 def _checkpointed(state: RunState, event: CheckpointSaved) -> RunState:
     known = (*state.checkpoints, event)
-    kept = set(known[-state.started.training.checkpoints_kept :])
-    fossilized = _last_fossil(state)
-    open_ = [seed.adaptation for seed in state.seeds.values() if seed.adaptation and seed.adaptation.outcome is None]
-    pinned = {_newest_upto(known, epoch) for epoch in {max(entry.germinated_at, fossilized) for entry in open_}}
-    return changed(state, checkpoints=tuple(saved for saved in known if saved in kept | pinned))
+    return changed(state, checkpoints=kept(known, state.seeds, state.started.training.checkpoints_kept))
 
 
-def restore_point(state: RunState, culprit: SeedId | None) -> CheckpointSaved:
-    """The checkpoint that a rollback restores: the newest from before everything that the rollback undoes.
-
-    That is the germination of the earliest adaptation in the host, or of the culprit if it is still waiting; nothing
-    younger would be a network that ever was, once its blueprints are taken out. Never one older than the latest fossil,
-    which has to survive. The newest one of all where nothing is undone.
-    """
-    undone = [state.seeds[name] for name in undone_by_rollback(state, culprit)]
-    begun = [seed.adaptation.germinated_at for seed in undone if seed.adaptation is not None]
-    if not begun:
-        return state.checkpoints[-1]
-    return _newest_upto(state.checkpoints, max(min(begun), _last_fossil(state)))
+def _paused(state: RunState, event: GrowthPaused) -> RunState:
+    return changed(state, paused=True)
 
 
-def undone_by_rollback(state: RunState, culprit: SeedId | None) -> tuple[SeedId, ...]:
-    """The seeds whose adaptations a rollback concludes, in order: all in the host, and the culprit wherever it is."""
-    in_host = (*ADAPTING, Stage.ERROR_RECOVERY)
-    found = [name for name, seed in state.seeds.items() if seed.stage in in_host or name == culprit]
-    return tuple(sorted(found, key=_place))
+def _resumed(state: RunState, event: GrowthResumed) -> RunState:
+    return changed(state, paused=False)
 
 
-def _last_fossil(state: RunState) -> int:
-    """Epoch of the latest fossil, 0 without one."""
-    return max((seed.since for seed in state.seeds.values() if seed.stage is Stage.FOSSILIZED), default=0)
-
-
-def _newest_upto(known: tuple[CheckpointSaved, ...], epoch: int) -> CheckpointSaved:
-    return next((saved for saved in reversed(known) if saved.epoch <= epoch), known[0])
+def _accounted(state: RunState, event: DomainEvent) -> RunState:
+    """Rewards are worked out of decisions and metrics: what they need is kept as it happens, under rule R6."""
+    if state.header is None or Rule.REWARDS_RECORDED not in state.header.rules:
+        return state
+    return changed(state, rewarding=state.rewarding.after(event))
 
 
 def _ended(state: RunState, event: RunEnded) -> RunState:
@@ -372,6 +369,9 @@ _CASES: Final[Mapping[type[DomainEvent], Callable[[RunState, Any], RunState]]] =
     BlueprintCertified: _library,
     BlueprintRegraded: _library,
     BlueprintRetired: _library,
+    BlueprintBattled: _library,
+    BlueprintInherited: _library,
+    RiskModelTrained: _library,
     FieldReportFiled: _library,
     LayerHealthReported: _reported,
     EpochCompleted: _completed,
@@ -385,7 +385,11 @@ _CASES: Final[Mapping[type[DomainEvent], Callable[[RunState, Any], RunState]]] =
     RollbackOrdered: _rolled_back,
     CheckpointSaved: _checkpointed,
     RunEnded: _ended,
+    GrowthPaused: _paused,
+    GrowthResumed: _resumed,
+    DecisionMade: _accounted,
+    AdaptationRewarded: _accounted,
 }
-"""EpochSealed, DecisionMade, DecisionDiverged, DecisionVetoed, CommandRefused and TestScored change nothing."""
+"""EpochSealed, DecisionDiverged, DecisionVetoed, CommandRefused and TestScored change nothing."""
 
 assert EpochSealed not in _CASES, "a seal covers the state; it must not change it"

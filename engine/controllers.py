@@ -15,6 +15,15 @@ from engine.memories import Memories, memories_from
 from engine.wording import portable, short
 
 
+class ControllerIsSilent(Exception):
+    """A controller elsewhere gave no answer in time. The boundary passes without one."""
+
+    def __init__(self, reason: str, waited_ms: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.waited_ms = waited_ms
+
+
 class PolicyFailed(Exception):
     """A policy raised, or returned something that is no decision."""
 
@@ -53,6 +62,8 @@ class Controllers:
             step = self._tamiyo.step(seen, memory, random)
             # Read here: a policy may hand over an iterator, which can be read only once and may raise.
             decisions = tuple(step.decisions) if isinstance(step, Step) else ()
+        except ControllerIsSilent:
+            raise
         except (Exception, SystemExit) as error:
             raise PolicyFailed(
                 f"{_name(self._tamiyo)} raised {type(error).__name__} at epoch {seen.epoch}: {portable(error)}"

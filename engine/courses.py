@@ -14,6 +14,8 @@ from domain.header import RunHeader
 from domain.karn.policy import KarnPolicy
 from domain.run import rebuild
 from domain.tamiyo.policy import TamiyoPolicy
+from domain.urza.provenance import planted_library
+from engine.outside import Recalled
 from engine.session import EpochView, Session
 from engine.sink import Sink
 from engine.trainers.trainer import Trainer
@@ -57,6 +59,7 @@ class Course:
         self._events = events
         self._cast = cast
         self._trainers = trainers
+        self._outside = Recalled(events)
         self._forks = {event.epoch: event for event in events if isinstance(event, RunForked)}
 
     def session(
@@ -69,12 +72,13 @@ class Course:
         """A session that has planted, or stands where ``start`` says."""
         if start is None:
             header = header_of(self._events)
-            session = Session(self._trainers(header), *self._cast(header), sink, watch=watch)
-            library = [event for event in self._events if event.epoch == 0 and event.TOPIC.startswith("blueprint-")]
-            session.plant(header, library)
+            session = Session(self._trainers(header), *self._cast(header), sink, outside=self._outside, watch=watch)
+            session.plant(header, planted_library(self._events))
             return session
         state = rebuild(self._told(start.epoch))
-        session = Session(self._trainers(state.started), *self._cast(state.started), sink, watch=watch)
+        session = Session(
+            self._trainers(state.started), *self._cast(state.started), sink, outside=self._outside, watch=watch
+        )
         session.resume(state, start.checkpoint, self._controllers(start))
         return session
 

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
-from domain import library
 from domain import seed as seeds
-from domain.blueprint import blueprint_id
 from domain.commands import Command, Decision, Germinate, RollBack, Wait
 from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
-    BlueprintProposed,
     CommandRefused,
+    ControllerSilent,
     DecisionMade,
     DecisionVetoed,
     DomainEvent,
@@ -26,7 +24,6 @@ from domain.events import (
     FieldReportFiled,
     LayerHealthReported,
     PanicRaised,
-    ProposalRefused,
     RollbackOrdered,
     RollbackSource,
     RunEnded,
@@ -36,17 +33,21 @@ from domain.events import (
 )
 from domain.header import Rule, RunHeader
 from domain.identifiers import Epoch, SeedId
-from domain.karn.policy import KarnObservation, KarnPolicy, Proposal
-from domain.library import UnknownBlueprint
+from domain.karn.policy import KarnObservation, KarnPolicy
 from domain.lifecycle import Outcome, Stage
-from domain.run import RunState, UnknownSlot, evolve, restore_point, undone_by_rollback
+from domain.reward.seven import rewarded
+from domain.rollback import restore_point, undone_by_rollback
+from domain.run import RunState, UnknownSlot, evolve
 from domain.seed import Refusal
 from domain.tamiyo.legal import legal_actions, with_choice
-from domain.tamiyo.policy import Observation, TamiyoPolicy
+from domain.tamiyo.policy import Observation, Step, TamiyoPolicy
 from domain.tamiyo.ramping import ramp
 from domain.tamiyo.review import review
-from engine.controllers import Controllers, PolicyFailed
+from domain.urza.library import UnknownBlueprint
+from engine.controllers import ControllerIsSilent, Controllers, PolicyFailed
+from engine.inventing import considered
 from engine.memories import Memories
+from engine.outside import Outside, Undisturbed
 from engine.randomness import BoundaryRandomness
 from engine.sink import Sink
 from engine.trainers.trainer import CannotObey, Trained, Trainer
@@ -76,12 +77,17 @@ class Session:
         karn: KarnPolicy,
         sink: Sink,
         *,
+        outside: Outside | None = None,
         watch: Callable[[EpochView], None] = lambda view: None,
+        announce: Callable[[DomainEvent], None] = lambda event: None,
     ) -> None:
         self._trainer = trainer
         self._controllers = Controllers(tamiyo, karn)
         self._sink = sink
+        self._outside = outside or Undisturbed()
         self._watch = watch
+        self._announce = announce
+        """Is told every event as it happens, before the epoch that it belongs to is sealed."""
         self._open: list[DomainEvent] = []
         self._rollbacks_before = 0
         self.saved: Mapping[str, Memories] = {}
@@ -155,12 +161,15 @@ class Session:
         self._rollbacks_before = self.state.rollbacks
         trained = self._trainer.train(epoch, self.state)
         self._report(epoch, trained)
+        facts = self._outside.at(epoch, self.state)
+        self._apply(facts)
         acted_from = len(self._open)
         try:
             if trained.panic is None:
-                self._decide(epoch, trained)
+                self._decide(epoch, trained, is_silent=any(isinstance(fact, ControllerSilent) for fact in facts))
             else:
                 self._roll_back(epoch, RollbackSource.TOLARIA, trained.panic, None)
+            self._reward(epoch, acted_from)
             self._invent(epoch)
         except PolicyFailed as failure:
             self._record(RunEnded(epoch=epoch, ending=RunEnding.POLICY_FAILED, reason=str(failure)))
@@ -186,11 +195,13 @@ class Session:
     def _record(self, event: DomainEvent) -> None:
         self.state = evolve(self.state, event)
         self._open.append(event)
+        self._announce(event)
 
     def _seal(self, epoch: int) -> None:
         events = tuple(self._open)
         seal = self._sink.seal(epoch, events, self.state.digest(), self.memories.digest())
         self._open.clear()
+        self._announce(seal)
         self._watch(EpochView(self.state, events, seal))
 
     def _report(self, epoch: Epoch, trained: Trained) -> None:
@@ -212,21 +223,30 @@ class Session:
 
     # Deciding
 
-    def _decide(self, epoch: Epoch, trained: Trained) -> None:
+    def _decide(self, epoch: Epoch, trained: Trained, *, is_silent: bool) -> None:
         for name in self.state.active:
             if self.state.seed(name).faults:  # the rest has nothing to succumb to, and evidence is dear
                 self._apply(seeds.succumb(self.state.seed(name), self.state.boundary(name)))
         seen = Observation(epoch=epoch, metrics=trained.metrics, reports=trained.reports, state=self.state)
-        step = self._controllers.decide(seen, self.memories.tamiyo, self._random(epoch))
-        before: list[Command] = []
-        for number, decision in enumerate(step.decisions):
-            self._decided(number, decision, seen, before)
-            self._carry_out(epoch, number, decision, trained)
-            before.append(decision.command)
-        # A rollback has put back what Tamiyo remembered then; what it thinks now belongs to the past it left.
-        if not self._rolled_back:
-            self.memories = Memories(step.memory, self.memories.karn)
+        step = None if is_silent else self._answer(seen)
+        if step is not None:
+            before: list[Command] = []
+            for number, decision in enumerate(step.decisions):
+                self._decided(number, decision, seen, before)
+                self._carry_out(epoch, number, decision, trained)
+                before.append(decision.command)
+            # A rollback has put back what Tamiyo remembered then; what it thinks now belongs to the past it left.
+            if not self._rolled_back:
+                self.memories = Memories(step.memory, self.memories.karn)
         self._apply(ramp(self.state))
+
+    def _answer(self, seen: Observation) -> Step[Any] | None:
+        """Tamiyo's step; None where it kept silent, which is recorded."""
+        try:
+            return self._controllers.decide(seen, self.memories.tamiyo, self._random(Epoch(seen.epoch)))
+        except ControllerIsSilent as silence:
+            self._record(ControllerSilent(epoch=seen.epoch, reason=silence.reason, waited_ms=silence.waited_ms))
+            return None
 
     def _decided(self, number: int, decision: Decision, seen: Observation, before: Sequence[Command]) -> None:
         """Record a decision with what could have been chosen instead; runs from before that rule without it."""
@@ -247,6 +267,9 @@ class Session:
         command = decision.command
         if isinstance(command, Wait):
             return
+        if self.state.paused and isinstance(command, Germinate):
+            self._refuse(epoch, number, "paused", "growth is paused from outside; resume it")
+            return
         if self._rolled_back:
             self._refuse(epoch, number, "rolled-back", "the boundary ended with its rollback; decide again next epoch")
             return
@@ -266,39 +289,24 @@ class Session:
         except (UnknownSlot, UnknownBlueprint) as error:
             self._refuse(epoch, number, "unknown", str(error.args[0]))
 
+    def _reward(self, epoch: Epoch, acted_from: int) -> None:
+        """What each adaptation that ended at this boundary was worth, under rule R6."""
+        if Rule.REWARDS_RECORDED not in self.state.started.rules:
+            return
+        for event in tuple(self._open[acted_from:]):
+            if isinstance(event, AdaptationConcluded):
+                worth = rewarded(self.state, event)
+                if worth is not None:
+                    self._record(worth)
+
     def _invent(self, epoch: Epoch) -> None:
-        """Karn's turn: what it proposes enters the library as speculative, or is refused with a reason."""
+        """Karn's turn: what it proposes is tried and enters the library, or is refused with a reason."""
         filed = tuple(event.report for event in self._open if isinstance(event, FieldReportFiled))
-        seen = KarnObservation(epoch=epoch, reports=filed, library=self.state.library)
+        seen = KarnObservation(epoch=epoch, reports=filed, library=self.state.library, layout=self.state.started.layout)
         step = self._controllers.invent(seen, self.memories.karn, self._random(epoch))
         self.memories = Memories(self.memories.tamiyo, step.memory)
         for number, proposal in enumerate(step.proposals):
-            self._consider(epoch, number, proposal)
-
-    def _consider(self, epoch: Epoch, number: int, proposal: Proposal) -> None:
-        name = blueprint_id(proposal.graph)
-        self._record(
-            BlueprintProposed(
-                epoch=epoch,
-                number=number,
-                blueprint_id=name,
-                reason=proposal.reason,
-                propensity=proposal.propensity,
-                draws=proposal.draws,
-            )
-        )
-        register = library.Register(
-            blueprint_id=name,
-            graph=proposal.graph,
-            metadata=proposal.metadata,
-            parent_id=proposal.parent_id,
-            mutation=proposal.mutation,
-        )
-        try:
-            self._record(library.decide(self.state.library, register, epoch))
-        except library.LibraryRefused as refusal:
-            refused = ProposalRefused(epoch=epoch, number=number, rule=refusal.rule, reason=refusal.reason)
-            self._record(refused)
+            self._apply(considered(epoch, number, proposal, self.state.library, self.state.started, self._trainer))
 
     def _refuse(self, epoch: Epoch, number: int, rule: str, reason: str) -> None:
         self._record(CommandRefused(epoch=epoch, number=number, rule=rule, reason=reason))

@@ -19,9 +19,11 @@ from domain.karn.policy import KarnObservation, KarnPolicy, KarnStep, Proposal
 from domain.tamiyo.legal import legal_actions, with_choice
 from domain.tamiyo.policy import Observation, Randomness, Step, TamiyoPolicy
 from domain.tamiyo.softened import remembered
+from domain.urza.provenance import planted_library
 from domain.values import Value
 from engine.controllers import Controllers, PolicyFailed
 from engine.memories import Memories
+from engine.outside import Recalled
 from engine.randomness import BoundaryRandomness
 from engine.session import Session
 from engine.sink import Discard
@@ -109,16 +111,17 @@ def watch(events: Sequence[DomainEvent], tamiyo: TamiyoPolicy, karn: KarnPolicy,
     Raises PolicyFailed.
     """
     reciting = _Reciting(events, Controllers(tamiyo, karn), tamiyo, header)
-    session = Session(RecordedTrainer(events), reciting, _RecitingKarn(events, reciting, karn), Discard())
+    recites = _RecitingKarn(events, reciting, karn)
+    session = Session(RecordedTrainer(events), reciting, recites, Discard(), outside=Recalled(events))
     forks = {event.epoch: event for event in events if isinstance(event, RunForked)}
     started = events[0]
     assert isinstance(started, RunStarted), "a run opens with its header"
-    session.plant(started.header, [event for event in events if event.epoch == 0 and _is_of_the_library(event)])
+    session.plant(started.header, planted_library(events))
     while session.state.ending is None and session.state.epoch < events[-1].epoch:
         forked = forks.get(session.state.epoch + 1)
         if forked is not None:
             both = Memories(session.memories.tamiyo, session.memories.karn)
-            session.fork(forked, reciting, _RecitingKarn(events, reciting, karn), both, session.saved)
+            session.fork(forked, reciting, recites, both, session.saved)
         try:
             session.step()
         except _Unbearable as unbearable:
@@ -132,10 +135,6 @@ class _Unbearable(BaseException):
     def __init__(self, failure: PolicyFailed) -> None:
         super().__init__(str(failure))
         self.failure = failure
-
-
-def _is_of_the_library(event: DomainEvent) -> bool:
-    return event.TOPIC.startswith("blueprint-")
 
 
 @final

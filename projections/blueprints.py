@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final, final
 
 from domain.blueprint import LifecycleState
-from domain.blueprint_record import BlueprintStatistics
 from domain.events import (
     BlueprintCertified,
     BlueprintRegistered,
@@ -14,6 +13,7 @@ from domain.events import (
     FieldReportFiled,
     RunEnded,
 )
+from domain.urza.statistics import BlueprintStatistics
 from projections.view import RUN, Cases, Row, Schema, Table, blank, flag, integer, real, text
 
 _FOLDED: Final = (

@@ -16,7 +16,7 @@ from domain.events import (
 )
 from domain.health import HealthWeights, LayerHealthReport, need
 from domain.identifiers import SeedId
-from domain.reward import outcome_reward, parameter_growth_ratio, shaped_reward
+from domain.reward.shaped import outcome_reward, parameter_growth_ratio, shaped_reward
 from projections.view import ATTEMPT, EPOCH, LAYER, RUN, SEED, Cases, Schema, Table, integer, real, text
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
-from domain.catalogue import registrations
 from domain.events import BlueprintRegistered, DomainEvent
 from domain.header import Fingerprint, LayerLayout, PolicyReference, RunHeader, layout_of
 from domain.karn.policy import KarnPolicy
@@ -16,6 +15,7 @@ from domain.lifecycle import PROFILES, SIMPLIFIED
 from domain.safety import CHECK_PRESETS
 from domain.shapes import parameter_count
 from domain.tamiyo.policy import TamiyoPolicy
+from domain.urza.catalogue import registrations
 from engine.trainers.data import TaskLoader
 from scenarios.policy_names import Kind, policy_named
 from scenarios.specification import BadInput, Scenario, unknown

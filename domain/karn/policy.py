@@ -14,9 +14,10 @@ from pydantic import Field
 from domain.blueprint import BlueprintGraph, BlueprintMetadata
 from domain.commands import Considered, Draw
 from domain.field_reports import FieldReport
+from domain.header import LayerLayout
 from domain.identifiers import BlueprintId
-from domain.library import BlueprintLibrary
 from domain.tamiyo.policy import Randomness
+from domain.urza.library import BlueprintLibrary
 from domain.values import Value
 
 Memory = TypeVar("Memory", bound=Value)
@@ -46,7 +47,9 @@ class KarnObservation:
     reports: tuple[FieldReport, ...]
     """Field reports filed at this boundary, in order."""
     library: BlueprintLibrary
-    """With these reports already in its statistics."""
+    """With these reports already in its statistics, and the certificates of what was proposed before."""
+    layout: tuple[LayerLayout, ...] = ()
+    """The slots that a blueprint should fit."""
 
 
 @final

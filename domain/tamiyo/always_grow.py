@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
-from domain.blueprint_record import BlueprintRecord
 from domain.commands import Decision, Germinate
 from domain.identifiers import BlueprintId, SeedId
 from domain.run import RunState
@@ -16,6 +15,7 @@ from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.legal import fitting
 from domain.tamiyo.plateau import places_free
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
+from domain.urza.record import BlueprintRecord
 
 
 @final

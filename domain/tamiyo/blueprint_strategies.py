@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from domain.blueprint import ConfidenceLevel
-from domain.blueprint_record import BlueprintRecord
 from domain.commands import Considered, GraftingStrategy, Reads
 from domain.identifiers import BlueprintId, SeedId
 from domain.run import RunState
@@ -22,6 +21,7 @@ from domain.tamiyo.config import SELECTABLE, BlueprintSelectionStrategy, RiskLev
 from domain.tamiyo.growth import Blueprints, Option, Options, Site
 from domain.tamiyo.memory import PENALTY_BARRED, TamiyoMemory
 from domain.tamiyo.review import deployment
+from domain.urza.record import BlueprintRecord
 
 PRIOR_USES: Final = 2.0
 """How many uses an estimate weighs as much as, against what field reports measured."""

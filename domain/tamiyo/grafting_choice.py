@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from domain.blueprint_record import BlueprintRecord
 from domain.commands import GraftingStrategy
 from domain.events import EpochMetrics
 from domain.health import LayerHealthReport
 from domain.tamiyo.config import TamiyoConfig
 from domain.tamiyo.growth import Site
 from domain.tamiyo.policy import Observation
+from domain.urza.record import BlueprintRecord
 
 EPOCHS_JUDGED: Final = 5
 EPOCHS_NEEDED: Final = 3

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import final
 
-from domain.blueprint_record import BlueprintRecord
 from domain.commands import Considered, Decision, Germinate, GraftingStrategy, Reads
 from domain.identifiers import SeedId
 from domain.run import RunState
 from domain.tamiyo.memory import TamiyoMemory
 from domain.tamiyo.policy import Alternative, Observation
+from domain.urza.record import BlueprintRecord
 
 
 @final

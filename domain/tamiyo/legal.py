@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import Final, Generic, TypeVar, final
 
 from domain.blueprint import BlueprintGraph, blueprint_id
-from domain.blueprint_record import BlueprintRecord
 from domain.commands import Command, Decision, Germinate, GraftingStrategy, LegalActions, Odds, Plant, Plot, Reads, Wait
 from domain.header import LayerLayout
 from domain.identifiers import BlueprintId, SeedId
 from domain.run import RunState
 from domain.shapes import fits
 from domain.tamiyo.plateau import places_free
+from domain.urza.record import BlueprintRecord
 
 GRAFTINGS: Final = tuple(GraftingStrategy)
 

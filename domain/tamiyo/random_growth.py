@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, final
 
-from domain.blueprint_record import BlueprintRecord
 from domain.commands import Decision, Germinate, GraftingStrategy, LegalActions, Odds, Wait
 from domain.identifiers import SeedId
 from domain.run import RunState
@@ -13,6 +12,7 @@ from domain.tamiyo.blueprint_strategies import reads_of
 from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
+from domain.urza.record import BlueprintRecord
 
 STREAM: Final = "tamiyo/random-growth"
 

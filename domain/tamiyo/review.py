@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from domain.blueprint_record import BlueprintRecord
 from domain.commands import Decision, Germinate, GraftingStrategy, Reads
 from domain.health import LayerHealthReport, need
 from domain.identifiers import SeedId
@@ -20,6 +19,7 @@ from domain.safety import (
     validate_decision,
 )
 from domain.shapes import flops, memory_mb
+from domain.urza.record import BlueprintRecord
 
 
 def review(decision: Decision, state: RunState, reports: Sequence[LayerHealthReport]) -> tuple[Violation, ...]:

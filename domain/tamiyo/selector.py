@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from domain.blueprint_record import BlueprintRecord
 from domain.commands import Considered
 from domain.lifecycle import Stage
 from domain.run import RunState
@@ -11,6 +10,7 @@ from domain.tamiyo.blueprint_strategies import reads_of
 from domain.tamiyo.growth import Option, Options, Site
 from domain.tamiyo.legal import fitting
 from domain.tamiyo.memory import TamiyoMemory
+from domain.urza.record import BlueprintRecord
 
 
 def by_selector(site: Site, state: RunState, memory: TamiyoMemory) -> Options:

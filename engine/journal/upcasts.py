@@ -1,6 +1,6 @@
 """How events of older versions become events of today's. Stored events are never edited; they are read through these.
 
-To change an event: raise its ``VERSION`` in ``domain/events.py`` and add the step from the version before here, a pure
+To change an event: raise its ``VERSION`` in ``domain/events/`` and add the step from the version before here, a pure
 function from the old fields to the new ones. A test fails until every version from 1 has its step.
 """
 
@@ -29,6 +29,7 @@ def _as_it_is(fields: Fields) -> Fields:
 UPCASTS: Final[Upcasts] = {
     "run-started": {1: _as_it_is},  # 2: dropout, batches between boundaries, other trainers than the live one
     "decision-made": {1: _as_it_is},  # 2: the policy's hash, legal actions, odds
+    "blueprint-proposed": {1: _as_it_is},  # 2: parent, mutation, novelty, what was weighed
 }
 
 

@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final, TypeVar, final
 
-from domain.commands import Command, Decision, Wait
+from domain.blueprint import BlueprintGraph, blueprint_id
+from domain.commands import Command, Decision, Reads, Wait
 from domain.endings import RunEnding
 from domain.events import (
     AlphaChanged,
+    BlueprintCertified,
     BlueprintProposed,
     CheckpointSaved,
     CommandRefused,
@@ -31,6 +33,7 @@ from domain.events import (
 from domain.header import RunHeader
 from domain.identifiers import Epoch
 from domain.run import RunState
+from domain.urabrask.certificate import CrucibleStage, Examination, examination_of
 from engine.trainers.trainer import CannotObey, CheckpointMissing, Trained
 
 EventT = TypeVar("EventT", bound=DomainEvent)
@@ -103,6 +106,14 @@ class RecordedTrainer:
                 return scored
         raise RecordingEnded(epoch, f"test score ({occasion})")
 
+    def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
+        """The recorded examination. Raises RecordingEnded where that candidate was not tried then."""
+        wanted = blueprint_id(candidate)
+        for event in self._of(epoch, BlueprintCertified):
+            if event.blueprint_id == wanted:
+                return examination_of(event.certificate)
+        raise RecordingEnded(epoch, f"trial of blueprint {wanted[:12]}")
+
     def recorded(self, epoch: Epoch) -> tuple[DomainEvent, ...]:
         """Everything that was recorded of an epoch."""
         return tuple(self._epochs.get(epoch, ()))
@@ -165,6 +176,13 @@ class WhatIfTrainer:
     def checkpoint(self, epoch: Epoch, controller: str) -> CheckpointSaved:
         """The recorded checkpoint."""
         return self._recording.checkpoint(epoch, controller)
+
+    def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
+        """The recorded examination; of another candidate nothing is known, and the run ends at this boundary."""
+        try:
+            return self._recording.examine(epoch, candidate, reads)
+        except RecordingEnded as ended:
+            return Examination(measures=(), failed_stage=CrucibleStage.DYNAMIC, reason=str(ended))
 
     def restore(self, digest: str, state: RunState) -> str:
         """Refused, as of any recording."""

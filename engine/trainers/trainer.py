@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from typing import Protocol, final
 
+from domain.blueprint import BlueprintGraph
+from domain.commands import Reads
 from domain.events import CheckpointSaved, DecisionDiverged, DomainEvent, EpochMetrics, SeedFaulted, TestScored
 from domain.header import RunHeader
 from domain.health import LayerHealthReport
 from domain.identifiers import Epoch
 from domain.run import RunState
+from domain.urabrask.certificate import Examination
 from domain.values import Value
 
 
@@ -94,6 +97,14 @@ class Trainer(Protocol):
         """Become, freshly planted, the trainer that saved ``digest``; ``state`` is the run at that boundary.
 
         Gives the controller's memory that was saved with it. Raises CheckpointMissing or CheckpointDamaged.
+        """
+        ...
+
+    def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
+        """Put a candidate through the crucible's benchmark and its robustness trials. Leaves no trace in the host.
+
+        Whatever a candidate does (not a number, no convergence, a shape that does not fit) is a failed stage, never
+        raised.
         """
         ...
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from domain.blueprint import BlueprintGraph, Combine
-from domain.catalogue import INITIAL
 from domain.shapes import ShapeMismatch, fits, infer_shapes, is_trainable
+from domain.urza.catalogue import INITIAL
 from engine.trainers.live.compiler import CompiledBlueprint, compile_blueprint
 
 torch.set_num_threads(1)

@@ -13,18 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from domain.blueprint import ConfidenceLevel
 from domain.events import DomainEvent
 from domain.identifiers import BlueprintId
-from domain.library import (
-    BlueprintLibrary,
-    Certify,
-    LibraryCommand,
-    LibraryRefused,
-    Regrade,
-    Retire,
-    decide,
-    evolve,
-    verify_provenance,
-)
 from domain.lifecycle import Outcome
+from domain.urza.commands import Certify, LibraryCommand, LibraryRefused, Regrade, Retire, decide
+from domain.urza.library import BlueprintLibrary, evolve
+from domain.urza.provenance import verify_provenance
 from tests.support.library_events import certificate, register, report, small_id
 
 FAMILY = st.integers(1, 6)

@@ -8,7 +8,6 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from domain.catalogue import registrations
 from domain.commands import (
     Advance,
     Cancel,
@@ -41,6 +40,7 @@ from domain.lifecycle import PROFILES, Gate
 from domain.run import RunState, evolve, rebuild, restore_point
 from domain.seed import Refusal, decide, roll_back, succumb
 from domain.shapes import is_trainable
+from domain.urza.catalogue import registrations
 from tests.support import lifecycle_model as model
 from tests.support.headers import QUICK, small_header
 from tests.support.lifecycle_orders import (

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pytest
 
 from domain import events
-from domain.catalogue import registrations
 from domain.endings import RunEnding
 from domain.events import (
     AdaptationConcluded,
@@ -31,6 +30,7 @@ from domain.identifiers import SeedId
 from domain.karn.no_invention import NoInvention
 from domain.lifecycle import Gate, Outcome, Stage
 from domain.safety import SafetyConfig
+from domain.urza.catalogue import registrations
 from engine.checkers import check
 from engine.session import EpochView, Session
 from engine.sink import Discard

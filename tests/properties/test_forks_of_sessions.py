@@ -9,7 +9,6 @@ from typing import Any, final
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from domain.catalogue import registrations
 from domain.endings import RunEnding
 from domain.events import DomainEvent, EpochCompleted, EpochSealed, LayerHealthReported, RollbackOrdered, RunForked
 from domain.header import PolicyReference, RunHeader
@@ -18,6 +17,7 @@ from domain.karn.no_invention import NoInvention
 from domain.run import rebuild
 from domain.safety import SafetyConfig
 from domain.tamiyo.policy import Observation, Randomness, Step
+from domain.urza.catalogue import registrations
 from domain.values import Value
 from engine.checkers import check
 from engine.courses import Course, Start, take

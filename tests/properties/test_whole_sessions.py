@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.catalogue import registrations
 from domain.commands import Advance, Decision, Germinate, GraftingStrategy, Reads, RollBack, Wait
 from domain.endings import RunEnding
 from domain.events import (
@@ -33,6 +32,7 @@ from domain.lifecycle import Outcome, Stage
 from domain.run import RunState, evolve, rebuild
 from domain.safety import SafetyConfig
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
+from domain.urza.catalogue import registrations
 from engine.checkers import check
 from engine.replay import replay, same_state
 from engine.session import EpochView, Session

@@ -7,12 +7,12 @@ from functools import lru_cache
 from support.headers import small_header
 from support.planted_dynamics import planted
 
-from domain.catalogue import INITIAL, registrations
 from domain.commands import GraftingStrategy
 from domain.events import RunForked, SeedGerminated, TestScored
 from domain.karn.no_invention import NoInvention
 from domain.tamiyo.controls import FixedSchedule
 from domain.tamiyo.without import With, Without
+from domain.urza.catalogue import INITIAL, registrations
 from engine.evaluation.paired import Difference
 from engine.evaluation.worth import Worth, worth
 from engine.randomness import stream

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from domain.catalogue import registrations
 from domain.events import DomainEvent
 from domain.faults import FaultKind
 from domain.identifiers import SeedId
 from domain.karn.no_invention import NoInvention
 from domain.safety import SafetyConfig
 from domain.tamiyo.policy import Observation, Randomness, Step
+from domain.urza.catalogue import registrations
 from engine.session import Session
 from engine.sink import Tape
 from tests.support.chaotic_policy import ChaoticTamiyo, Tally

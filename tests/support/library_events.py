@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from domain.blueprint import BlueprintGraph, BlueprintMetadata, Certificate, ConfidenceLevel, blueprint_id
-from domain.catalogue import low_rank_residual
+from domain.blueprint import BlueprintGraph, BlueprintMetadata, ConfidenceLevel, blueprint_id
 from domain.commands import GraftingStrategy, Reads
 from domain.events import FieldReportFiled
 from domain.field_reports import EvaluationMetrics, FieldReport
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
-from domain.library import Register
 from domain.lifecycle import Outcome
+from domain.urabrask.certificate import Certificate
+from domain.urza.catalogue import low_rank_residual
+from domain.urza.commands import Register
 
 
 def small(number: int) -> BlueprintGraph:

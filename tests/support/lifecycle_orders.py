@@ -7,7 +7,6 @@ import math
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from domain.catalogue import registrations
 from domain.commands import (
     Advance,
     Cancel,
@@ -27,6 +26,7 @@ from domain.gates import GateSettings
 from domain.identifiers import BlueprintId, SeedId
 from domain.lifecycle import Gate
 from domain.seed import Seed
+from domain.urza.catalogue import registrations
 from tests.support import lifecycle_model as model
 
 NAME = SeedId(layer=0, index=0)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from domain.blueprint import BlueprintGraph
-from domain.catalogue import registrations
 from domain.commands import GraftingStrategy, Reads
 from domain.events import (
     AdaptationConcluded,
@@ -32,6 +31,7 @@ from domain.run import RunState, evolve
 from domain.safety import SafetyConfig
 from domain.settings import HostSettings, TaskSettings, TrainingSettings
 from domain.tamiyo.config import TamiyoConfig
+from domain.urza.catalogue import registrations
 from engine.trainers.live.fingerprint import fingerprint
 from engine.trainers.live.tolaria import LiveTrainer
 from engine.trainers.stores import MemoryStore

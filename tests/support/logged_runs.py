@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from domain.catalogue import registrations
 from domain.commands import Decision, Wait
 from domain.events import DomainEvent
 from domain.header import PolicyReference, RunHeader
@@ -14,6 +13,7 @@ from domain.karn.policy import KarnPolicy
 from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step, TamiyoPolicy
+from domain.urza.catalogue import registrations
 from engine.courses import Cast
 from engine.evaluation.recorded.runs import RecordedRun, read_run
 from engine.session import Session

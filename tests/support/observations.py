@@ -11,7 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 from support.headers import small_header
 
-from domain.catalogue import registrations
+from domain.blueprint import BlueprintGraph
+from domain.commands import Reads
 from domain.events import (
     CheckpointSaved,
     DomainEvent,
@@ -29,6 +30,8 @@ from domain.lifecycle import ADAPTING, Stage
 from domain.run import RunState, evolve, rebuild
 from domain.tamiyo.config import TamiyoConfig
 from domain.tamiyo.policy import Observation, TamiyoPolicy
+from domain.urabrask.certificate import Examination
+from domain.urza.catalogue import registrations
 from domain.values import Column
 from engine.session import Session
 from engine.trainers.trainer import Trained
@@ -125,6 +128,9 @@ class ScriptedTrainer:
     def checkpoint(self, epoch: Epoch, controller: str) -> CheckpointSaved:
         digest = hashlib.sha256(f"{epoch}{controller}".encode()).hexdigest()
         return CheckpointSaved(epoch=epoch, checkpoint=digest, size=1)
+
+    def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
+        return Examination(measures=(("dynamic.benchmark_accuracy", 0.9),))
 
     def score(self, epoch: Epoch, occasion: str) -> TestScored:
         return TestScored(epoch=epoch, accuracy=0.5, loss=1.0, occasion=occasion)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from domain.catalogue import INITIAL
 from domain.events import DomainEvent
 from domain.header import RunHeader
 from domain.health import METRICS
 from domain.karn.no_invention import NoInvention
 from domain.tamiyo.policy import TamiyoPolicy
+from domain.urza.catalogue import INITIAL
 from engine.randomness import stream
 from engine.session import EpochView, Session
 from engine.sink import Tape

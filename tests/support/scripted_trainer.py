@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, final
 
+from domain.blueprint import BlueprintGraph
+from domain.commands import Reads
 from domain.events import (
     CheckpointSaved,
     DomainEvent,
@@ -21,6 +23,7 @@ from domain.health import METRICS, LayerHealthReport, SeedProgress
 from domain.identifiers import Epoch, SeedId
 from domain.lifecycle import ADAPTING, Stage
 from domain.run import RunState
+from domain.urabrask.certificate import Examination
 from domain.values import Column
 from engine.trainers.trainer import Trained
 
@@ -121,6 +124,9 @@ class ScriptedTrainer:
     def restore(self, digest: str, state: RunState) -> str:
         """What was handed over with the checkpoint; a script has nothing else to restore."""
         return self._saved[digest]
+
+    def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
+        return Examination(measures=(("dynamic.benchmark_accuracy", 0.9),))
 
     def score(self, epoch: Epoch, occasion: str) -> TestScored:
         """The script's validation accuracy stands in for the test set's."""

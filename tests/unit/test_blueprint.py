@@ -153,5 +153,5 @@ def test_metadata_survives_json() -> None:
 
 
 def test_reading_blueprints_needs_no_heavy_library() -> None:
-    code = "import sys, domain.catalogue; sys.exit(any(m in sys.modules for m in ('torch', 'scipy', 'networkx')))"
+    code = "import sys, domain.urza.catalogue; sys.exit(any(m in sys.modules for m in ('torch', 'scipy', 'networkx')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,6 @@ import re
 import pytest
 
 from domain.blueprint import BlueprintGraph, Node, Op, node
-from domain.catalogue import no_op, residual_mlp
 from domain.shapes import (
     ShapeMismatch,
     fits,
@@ -18,6 +17,7 @@ from domain.shapes import (
     parameter_count,
     parameter_shapes,
 )
+from domain.urza.catalogue import no_op, residual_mlp
 
 READ, CHUNK = node("read", Op.READ), node("chunk", Op.CHUNK)
 

@@ -7,7 +7,6 @@ import pytest
 from support.observations import at_epoch, header, planted
 
 from domain.blueprint import LifecycleState
-from domain.blueprint_record import BlueprintRecord
 from domain.commands import Reads
 from domain.hardware import HardwareContext
 from domain.identifiers import SeedId
@@ -17,6 +16,7 @@ from domain.shapes import parameter_count
 from domain.tamiyo.blueprint_strategies import choose_blueprint, expected_failure, expected_gain, terms
 from domain.tamiyo.config import BlueprintSelectionStrategy, RiskLevel, TamiyoConfig
 from domain.tamiyo.memory import Penalty, TamiyoMemory
+from domain.urza.record import BlueprintRecord
 
 SLOT = SeedId(layer=0, index=0)
 NOTHING = TamiyoMemory()

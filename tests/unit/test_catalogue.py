@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from domain.blueprint import Combine, ConfidenceLevel, blueprint_id
-from domain.catalogue import INITIAL, registrations
 from domain.commands import Reads
-from domain.library import BlueprintLibrary, evolve, verify_provenance
 from domain.shapes import is_trainable
+from domain.urza.catalogue import INITIAL, registrations
+from domain.urza.library import BlueprintLibrary, evolve
+from domain.urza.provenance import verify_provenance
 
 BY_NAME = {metadata.name: (graph, metadata) for graph, metadata in INITIAL}
 

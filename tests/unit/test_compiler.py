@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from domain.blueprint import BlueprintGraph, Op, node
-from domain.catalogue import INITIAL, residual_mlp
 from domain.shapes import ShapeMismatch, infer_shapes, parameter_count
+from domain.urza.catalogue import INITIAL, residual_mlp
 from engine.trainers.live.compiler import CompiledBlueprint, compile_blueprint
 from tests.support.graphs import disguises, graphs
 

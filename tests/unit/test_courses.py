@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from domain.catalogue import registrations
 from domain.events import CheckpointSaved, DecisionDiverged, DecisionMade, DomainEvent, RunEnded, RunForked
 from domain.header import PolicyReference, RunHeader
 from domain.identifiers import Epoch
 from domain.karn.no_invention import NoInvention
 from domain.run import RunState
+from domain.urza.catalogue import registrations
 from engine.controllers import Controllers, PolicyFailed
 from engine.courses import Course, header_of, headers_of, take
 from engine.replay import ComparingSink, Diverged, replay

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.observations import metrics, planted, report
 
-from domain.blueprint import Certificate, ConfidenceLevel
+from domain.blueprint import ConfidenceLevel
 from domain.commands import GraftingStrategy
 from domain.grafting import PRESETS, GraftingConfig, GraftSignals, next_alpha
 from domain.tamiyo.config import TamiyoConfig
 from domain.tamiyo.grafting_choice import choose_grafting
+from domain.urabrask.certificate import Certificate
 from domain.values import Column
 
 FIVE = GraftingConfig(fixed_steps=5, pause_epochs_max=10)

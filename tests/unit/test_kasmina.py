@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from domain.catalogue import registrations, soft_clamp
 from domain.commands import Reads
 from domain.header import LayerLayout
 from domain.identifiers import AdaptationId, SeedId
 from domain.lifecycle import Stage
 from domain.settings import TaskSettings
+from domain.urza.catalogue import registrations, soft_clamp
 from engine.trainers.live.grafts import Graft, generator, linear
 from engine.trainers.live.kasmina import STAGES, KasminaLayer
 from engine.trainers.live.tolaria import LiveTrainer

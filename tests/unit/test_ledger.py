@@ -8,13 +8,13 @@ from typing import Any, final
 
 import pytest
 
-from domain.catalogue import registrations
 from domain.commands import Decision, Germinate, Wait
 from domain.events import DomainEvent
 from domain.header import RunHeader
 from domain.karn.no_invention import NoInvention
 from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
+from domain.urza.catalogue import registrations
 from engine.controllers import PolicyFailed
 from engine.ledger import Ledger, entries_of
 from engine.session import Session

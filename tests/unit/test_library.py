@@ -9,26 +9,14 @@ from collections.abc import Callable
 import pytest
 
 from domain.blueprint import ConfidenceLevel
-from domain.catalogue import registrations
 from domain.endings import RunEnding
 from domain.events import BlueprintRegistered, DomainEvent, RunEnded
 from domain.identifiers import BlueprintId
-from domain.library import (
-    GENESIS,
-    BlueprintLibrary,
-    Certify,
-    LibraryCommand,
-    LibraryRefused,
-    ProvenanceBroken,
-    Register,
-    Regrade,
-    Retire,
-    UnknownBlueprint,
-    decide,
-    evolve,
-    verify_provenance,
-)
 from domain.lifecycle import Outcome
+from domain.urza.catalogue import registrations
+from domain.urza.commands import Certify, LibraryCommand, LibraryRefused, Register, Regrade, Retire, decide
+from domain.urza.library import BlueprintLibrary, UnknownBlueprint, evolve
+from domain.urza.provenance import GENESIS, ProvenanceBroken, verify_provenance
 from tests.support.library_events import certificate, register, report, small_id
 
 ONE, TWO, THREE = (small_id(number) for number in (1, 2, 3))

@@ -30,7 +30,7 @@ from domain.events import (
 from domain.health import METRICS, HealthWeights, LayerHealthReport, SeedProgress, need
 from domain.identifiers import SeedId
 from domain.lifecycle import Outcome
-from domain.reward import shaped_reward
+from domain.reward.shaped import shaped_reward
 from domain.run import rebuild
 from domain.safety import Violation
 from domain.values import Column

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from domain.lifecycle import Outcome
-from domain.reward import outcome_reward, parameter_growth_ratio, shaped_reward
+from domain.reward.shaped import outcome_reward, parameter_growth_ratio, shaped_reward
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from domain.catalogue import registrations
 from domain.commands import GraftingStrategy, Reads
 from domain.endings import RunEnding
 from domain.events import (
@@ -31,10 +30,11 @@ from domain.events import (
 from domain.gates import largest_fall
 from domain.health import LayerHealthReport, SeedProgress
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
-from domain.library import Retire
-from domain.library import decide as decide_library
 from domain.lifecycle import Gate, Outcome, Stage
 from domain.run import RECENT_EPOCHS, RunState, UnknownSlot, evolve, rebuild, restore_point
+from domain.urza.catalogue import registrations
+from domain.urza.commands import Retire
+from domain.urza.library import decide as decide_library
 from tests.support.headers import small_header
 
 NAME = SeedId(layer=1, index=1)

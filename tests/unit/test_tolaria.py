@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from domain.catalogue import registrations
 from domain.health import LayerHealthReport
 from domain.identifiers import Epoch, SeedId
 from domain.lifecycle import Stage
 from domain.settings import TaskSettings, TrainingSettings
 from domain.shapes import parameter_count
+from domain.urza.catalogue import registrations
 from engine.trainers.live.fingerprint import fingerprint
 from engine.trainers.live.optimizer import DynamicOptimizer
 from engine.trainers.live.tolaria import LiveTrainer

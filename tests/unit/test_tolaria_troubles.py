@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from domain.catalogue import registrations
 from domain.commands import Reads
 from domain.events import CheckpointSaved, RollbackOrdered, RollbackSource
 from domain.faults import FaultKind
 from domain.identifiers import BlueprintId, Epoch, SeedId
 from domain.lifecycle import Stage
+from domain.urza.catalogue import registrations
 from engine.trainers.data import Part, TaskData
 from engine.trainers.live.faults import FaultTally
 from engine.trainers.live.tolaria import LiveTrainer

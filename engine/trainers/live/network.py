@@ -17,11 +17,11 @@ from domain.commands import Reads
 from domain.faults import FaultKind
 from domain.header import RunHeader
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
-from domain.library import BlueprintLibrary, UnknownBlueprint
 from domain.lifecycle import ON_TRIAL, Stage
 from domain.run import RunState
 from domain.seed import Seed
 from domain.shapes import ShapeMismatch
+from domain.urza.library import BlueprintLibrary, UnknownBlueprint
 from engine.trainers.live.checkpoints import GraftRecord
 from engine.trainers.live.grafts import IN_FORWARD, LOADED, Graft
 from engine.trainers.live.host import build_host

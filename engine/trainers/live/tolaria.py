@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from domain.blueprint import BlueprintGraph
+from domain.commands import Reads
 from domain.events import (
     CheckpointSaved,
     DomainEvent,
@@ -28,6 +30,7 @@ from domain.header import RunHeader
 from domain.health import LayerHealthReport, SeedProgress
 from domain.identifiers import Epoch, SeedId
 from domain.run import RunState
+from domain.urabrask.certificate import Examination
 from domain.values import Column
 from engine.trainers.data import TaskData, TaskLoader
 from engine.trainers.live.checkpoints import Snapshot, Structure, load, pack
@@ -326,6 +329,11 @@ class LiveTrainer:
             if digest not in kept:
                 self._store.release(digest)
         self._saved = [digest for digest in self._saved if digest in kept]
+
+    def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
+        """Nothing is measured yet."""
+        del epoch, candidate, reads
+        return Examination(measures=())
 
     def score(self, epoch: Epoch, occasion: str) -> TestScored:
         """Score the test set. Leaves no trace in anything that a policy sees."""

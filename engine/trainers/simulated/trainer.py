@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, final
 
+from domain.blueprint import BlueprintGraph
 from domain.commands import Reads
 from domain.events import CheckpointSaved, DomainEvent, EpochMetrics, RollbackOrdered, TestScored
 from domain.header import RunHeader
@@ -18,6 +19,7 @@ from domain.lifecycle import ON_TRIAL, Stage
 from domain.run import RunState
 from domain.seed import Adaptation, Seed
 from domain.shapes import flops, memory_mb, parameter_count
+from domain.urabrask.certificate import Examination
 from engine.journal.errors import BlobDamaged, BlobMissing
 from engine.trainers.simulated.draws import Draws
 from engine.trainers.simulated.dynamics import Dynamics, Residual, noise_scale
@@ -325,6 +327,11 @@ class SimulatedTrainer:
             if digest not in kept:
                 self._store.release(digest)
         self._saved = [digest for digest in self._saved if digest in kept]
+
+    def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
+        """Nothing is measured yet."""
+        del epoch, candidate, reads
+        return Examination(measures=())
 
     def score(self, epoch: Epoch, occasion: str) -> TestScored:
         """Test accuracy: that of validation, off by what the run key's split makes and by chance."""

@@ -26,8 +26,9 @@ from domain.blueprint import (
 )
 from domain.commands import GraftingStrategy, Reads
 from domain.events import BlueprintRegistered
-from domain.library import BlueprintLibrary, Register, decide, evolve
 from domain.shapes import flops, memory_mb
+from domain.urza.commands import Register, decide
+from domain.urza.library import BlueprintLibrary, evolve
 
 REFERENCE_READ: Final = 32
 REFERENCE_CHUNK: Final = 8

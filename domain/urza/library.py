@@ -1,110 +1,43 @@
 """The BlueprintLibrary aggregate: Urza's memory of every blueprint, append-only and hash-chained. Source: Urza v1.0.
 
-``decide(library, command, epoch) -> event`` may refuse; ``evolve(library, event) -> library`` may not.
+What can be asked of it is in ``commands.py``; ``evolve(library, event) -> library`` may not refuse.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Final, final
+from typing import Any, final
 
-from domain.blueprint import (
-    BlueprintGraph,
-    BlueprintMetadata,
-    Certificate,
-    ConfidenceLevel,
-    LifecycleState,
-    blueprint_id,
-)
-from domain.blueprint_record import BlueprintRecord, BlueprintStatistics
+from domain.blueprint import BlueprintMetadata, LifecycleState
 from domain.events import (
+    BlueprintBattled,
     BlueprintCertified,
+    BlueprintInherited,
     BlueprintRegistered,
     BlueprintRegraded,
     BlueprintRetired,
     DomainEvent,
     FieldReportFiled,
+    RiskModelTrained,
 )
 from domain.identifiers import BlueprintId
 from domain.shapes import fits
-from domain.values import Value
+from domain.urabrask.risk import RiskModel
+from domain.urza.provenance import GENESIS
+from domain.urza.record import BlueprintRecord
+from domain.urza.statistics import BlueprintStatistics
 
-GENESIS: Final = "0" * 64
-"""What the first entry of the provenance chain is chained to."""
-
-LibraryEvent = BlueprintRegistered | BlueprintCertified | BlueprintRegraded | BlueprintRetired
-_Amendment = BlueprintCertified | BlueprintRegraded | BlueprintRetired
-_LIBRARY_EVENTS: Final = (BlueprintRegistered, BlueprintCertified, BlueprintRegraded, BlueprintRetired)
-
-
-@final
-class Register(Value):
-    """Add a blueprint, for good."""
-
-    graph: BlueprintGraph
-    metadata: BlueprintMetadata
-    blueprint_id: BlueprintId | None = None
-    """What the sender believes the id to be; refused when the graph's hash differs. None to trust the hash."""
-    parent_id: BlueprintId | None = None
-    mutation: str | None = None
-    """Which operator made it from its parent."""
-
-
-@final
-class Certify(Value):
-    """Store the crucible's verdict."""
-
-    blueprint_id: BlueprintId
-    certificate: Certificate
-
-
-@final
-class Regrade(Value):
-    """Change the confidence level."""
-
-    blueprint_id: BlueprintId
-    level: ConfidenceLevel
-    reason: str
-
-
-@final
-class Retire(Value):
-    """Archive a blueprint. Nothing is ever deleted."""
-
-    blueprint_id: BlueprintId
-    reason: str
-
-
-LibraryCommand = Register | Certify | Regrade | Retire
-
-
-@final
-class LibraryRefused(Exception):
-    """The library does not do that. ``rule`` is a stable word, ``reason`` a sentence for a person."""
-
-    def __init__(self, rule: str, reason: str) -> None:
-        self.rule = rule
-        self.reason = reason
-        super().__init__(reason)
+_Graded = BlueprintCertified | BlueprintRegraded | BlueprintRetired
+_Amendment = BlueprintCertified | BlueprintRegraded | BlueprintRetired | BlueprintInherited
 
 
 @final
 class UnknownBlueprint(LookupError):
     """No blueprint goes by this name, number or id."""
-
-
-@final
-class ProvenanceBroken(Exception):
-    """The chain of library events does not hold at ``position``, counted among library events from 0."""
-
-    def __init__(self, position: int, reason: str) -> None:
-        self.position = position
-        super().__init__(f"library entry {position} {reason}; the journal was changed after it was written")
 
 
 @final
@@ -116,6 +49,8 @@ class BlueprintLibrary:
     """By id, in order of number. Never changed in place."""
     head: str = GENESIS
     """Hash of the newest entry of the provenance chain."""
+    risk_model: RiskModel | None = None
+    """What scores risks; None for the prior."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -185,67 +120,6 @@ class BlueprintLibrary:
         return json.dumps(self.canonical(), separators=(",", ":"), sort_keys=True)
 
 
-def chain(event: LibraryEvent) -> LibraryEvent:
-    """The event with its ``hash``: SHA-256 of ``previous_hash`` and the canonical JSON of the rest. Source: Urza §5."""
-    return event.model_copy(update={"hash": _hash(event)})
-
-
-def _hash(event: LibraryEvent) -> str:
-    rest = json.loads(event.model_dump_json(exclude={"hash", "previous_hash"}))
-    body = json.dumps([event.TOPIC, event.VERSION, rest], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256((event.previous_hash + body).encode()).hexdigest()
-
-
-def decide(library: BlueprintLibrary, command: LibraryCommand, epoch: int) -> LibraryEvent:
-    """What happens on a command at the end of ``epoch``. Raises LibraryRefused."""
-    if isinstance(command, Register):
-        return _register(library, command, epoch)
-    record = library.records.get(command.blueprint_id)
-    if record is None:
-        raise LibraryRefused("unknown-id", f"no blueprint has the id {command.blueprint_id!r}; register it first")
-    stamp: dict[str, Any] = {
-        "epoch": epoch,
-        "blueprint_id": command.blueprint_id,
-        "previous_hash": library.head,
-        "hash": "",
-    }
-    match command:
-        case Certify():
-            return chain(BlueprintCertified(certificate=command.certificate, **stamp))
-        case Regrade():
-            return chain(BlueprintRegraded(level=command.level, reason=command.reason, **stamp))
-        case Retire():
-            if not record.is_active:
-                raise LibraryRefused("already-retired", f"{record.name} is archived already; leave it be")
-            return chain(BlueprintRetired(reason=command.reason, **stamp))
-
-
-def _register(library: BlueprintLibrary, command: Register, epoch: int) -> LibraryEvent:
-    true_id = blueprint_id(command.graph)
-    if command.blueprint_id not in {None, true_id}:
-        raise LibraryRefused(
-            "id-mismatch", f"the graph's hash is {true_id} but the id given is {command.blueprint_id}; give the hash"
-        )
-    if true_id in library.records:
-        known = library.records[true_id]
-        raise LibraryRefused("duplicate-id", f"this graph is registered as {known.name}, number {known.number}")
-    if command.parent_id is not None and command.parent_id not in library.records:
-        raise LibraryRefused("unknown-parent", f"no blueprint has the parent's id {command.parent_id!r}")
-    return chain(
-        BlueprintRegistered(
-            epoch=epoch,
-            blueprint_id=true_id,
-            number=len(library) + 1,
-            graph=command.graph,
-            metadata=command.metadata,
-            parent_id=command.parent_id,
-            mutation=command.mutation,
-            previous_hash=library.head,
-            hash="",
-        )
-    )
-
-
 def evolve(library: BlueprintLibrary, event: DomainEvent) -> BlueprintLibrary:
     """The library after ``event``; the same object for an event that does not concern it."""
     if isinstance(event, FieldReportFiled):
@@ -255,15 +129,34 @@ def evolve(library: BlueprintLibrary, event: DomainEvent) -> BlueprintLibrary:
         return _with(library, replace(record, statistics=record.statistics.after(event.report)), library.head)
     if isinstance(event, BlueprintRegistered):
         return _with(library, _registered(event), event.hash)
+    if isinstance(event, RiskModelTrained):
+        return replace(library, risk_model=event.model, head=event.hash)
+    if isinstance(event, BlueprintBattled):
+        return _battled(library, event)
     if not isinstance(event, _Amendment):
         return library
     record = library.records[event.blueprint_id]
+    if isinstance(event, BlueprintInherited):
+        return _with(library, replace(record, statistics=event.statistics), event.hash)
     certificate = event.certificate if isinstance(event, BlueprintCertified) else record.certificate
     return _with(library, replace(record, metadata=_metadata(record, event), certificate=certificate), event.hash)
 
 
 def _with(library: BlueprintLibrary, record: BlueprintRecord, head: str) -> BlueprintLibrary:
-    return BlueprintLibrary({**library.records, record.blueprint_id: record}, head)
+    return replace(library, records={**library.records, record.blueprint_id: record}, head=head)
+
+
+def _battled(library: BlueprintLibrary, event: BlueprintBattled) -> BlueprintLibrary:
+    sides = (
+        (event.blueprint_id, event.elo_score, event.opponent_id),
+        (event.opponent_id, event.opponent_elo_score, event.blueprint_id),
+    )
+    for name, score, opponent in sides:
+        record = library.records[name]
+        urabrask = record.metadata.urabrask.model_copy(update={"elo_score": score, "last_opponent": opponent})
+        metadata = record.metadata.model_copy(update={"urabrask": urabrask})
+        library = _with(library, replace(record, metadata=metadata), event.hash)
+    return library
 
 
 def _registered(event: BlueprintRegistered) -> BlueprintRecord:
@@ -279,7 +172,7 @@ def _registered(event: BlueprintRegistered) -> BlueprintRecord:
     )
 
 
-def _metadata(record: BlueprintRecord, event: _Amendment) -> BlueprintMetadata:
+def _metadata(record: BlueprintRecord, event: _Graded) -> BlueprintMetadata:
     """The record's metadata after the event."""
     urabrask, urza = record.metadata.urabrask, record.metadata.urza
     match event:
@@ -298,21 +191,3 @@ def _metadata(record: BlueprintRecord, event: _Amendment) -> BlueprintMetadata:
         case BlueprintRetired():
             urza = urza.model_copy(update={"lifecycle": LifecycleState.ARCHIVED})
     return record.metadata.model_copy(update={"urabrask": urabrask, "urza": urza})
-
-
-def verify_provenance(events: Iterable[DomainEvent]) -> str:
-    """Check the chain through all library events among ``events`` and give its head. Raises ProvenanceBroken."""
-    head = GENESIS
-    for position, event in enumerate(entry for entry in events if isinstance(entry, _LIBRARY_EVENTS)):
-        if event.previous_hash != head:
-            raise ProvenanceBroken(
-                position, f"follows {event.previous_hash[:12]} but the entry before it is {head[:12]}"
-            )
-        if _hash(event) != event.hash:
-            raise ProvenanceBroken(position, f"says its hash is {event.hash[:12]} but its content gives another")
-        if isinstance(event, BlueprintRegistered) and blueprint_id(event.graph) != event.blueprint_id:
-            raise ProvenanceBroken(
-                position, f"calls itself {event.blueprint_id[:12]} but its graph hashes to another id"
-            )
-        head = event.hash
-    return head
