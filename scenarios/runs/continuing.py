@@ -12,6 +12,7 @@ from domain.header import RunHeader
 from domain.run import rebuild
 from engine.controllers import PolicyFailed
 from engine.courses import Course, Trainers, headers_of, take
+from engine.journal.errors import BlobMissing, EpochConflict
 from engine.journal.journal import Journal
 from engine.journal.seals import Head
 from engine.recording import JournalSink
@@ -20,7 +21,7 @@ from engine.session import EpochView, Session
 from engine.sink import Relay, Sink
 from engine.trainers.recorded import RecordedTrainer, WhatIfTrainer
 from engine.trainers.simulated.dynamics import Dynamics
-from engine.trainers.trainer import Trainer
+from engine.trainers.trainer import CheckpointMissing, Trainer
 from scenarios import composition
 from scenarios.runs import simulation, trainers
 from scenarios.runs.amending import amended, check_course, check_stages, fork_event
@@ -66,9 +67,18 @@ def resume(journal: Journal, run_id: str, at: Head, watch: Watch) -> None:
         raise BadInput(f"run {run_id} ended {state.ending.value}; fork it at an earlier epoch to go on differently")
     for changed in composition.changed_sources(state.started):
         raise BadInput(f"run {run_id} cannot be resumed: {changed}; fork it to go on with the policy as it is now")
-    session = standing(journal, run_id, events, run_id, JournalSink(journal, run_id, at, alone=True), watch)
-    while session.state.ending is None:
-        session.step()
+    sink = JournalSink(journal, run_id, at, alone=True)
+    try:
+        session = standing(journal, run_id, events, run_id, sink, watch)
+        while session.state.ending is None:
+            session.step()
+    except (BlobMissing, CheckpointMissing) as missing:
+        if journal.head(run_id) == sink.head:
+            raise
+        # Who is faster drops the checkpoints that it needs no more.
+        raise EpochConflict(
+            f"another process records {run_id} too and is ahead of this one; leave it to that one, nothing is lost"
+        ) from missing
 
 
 def planned(journal: Journal, parent: str, at: Head, **differences: Any) -> Plan:

@@ -37,7 +37,8 @@ from domain.gates import StageWindow
 from domain.health import LayerHealthReport, SeedProgress
 from domain.identifiers import BlueprintId, SeedId
 from domain.lifecycle import PROFILES, Gate
-from domain.run import RunState, evolve, rebuild, restore_point
+from domain.rollback import restore_point
+from domain.run import RunState, evolve, rebuild
 from domain.seed import Refusal, decide, roll_back, succumb
 from domain.shapes import is_trainable
 from domain.urza.catalogue import registrations

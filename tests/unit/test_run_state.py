@@ -31,10 +31,11 @@ from domain.gates import largest_fall
 from domain.health import LayerHealthReport, SeedProgress
 from domain.identifiers import AdaptationId, BlueprintId, SeedId
 from domain.lifecycle import Gate, Outcome, Stage
-from domain.run import RECENT_EPOCHS, RunState, UnknownSlot, evolve, rebuild, restore_point
+from domain.rollback import restore_point
+from domain.run import RECENT_EPOCHS, RunState, UnknownSlot, evolve, rebuild
 from domain.urza.catalogue import registrations
 from domain.urza.commands import Retire
-from domain.urza.library import decide as decide_library
+from domain.urza.commands import decide as decide_library
 from tests.support.headers import small_header
 
 NAME = SeedId(layer=1, index=1)
