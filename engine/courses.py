@@ -15,7 +15,7 @@ from domain.karn.policy import KarnPolicy
 from domain.run import rebuild
 from domain.tamiyo.policy import TamiyoPolicy
 from domain.urza.provenance import planted_library
-from engine.outside import Recalled
+from engine.outside import Outside, Recalled
 from engine.session import EpochView, Session
 from engine.sink import Sink
 from engine.trainers.trainer import Trainer
@@ -55,11 +55,14 @@ def headers_of(events: Sequence[DomainEvent]) -> tuple[RunHeader, ...]:
 class Course:
     """The recorded course of a run, for a session that goes the same way again."""
 
-    def __init__(self, events: Sequence[DomainEvent], cast: Cast, trainers: Trainers) -> None:
+    def __init__(
+        self, events: Sequence[DomainEvent], cast: Cast, trainers: Trainers, outside: Outside | None = None
+    ) -> None:
+        """``outside`` tells what happens behind the end of the recording."""
         self._events = events
         self._cast = cast
         self._trainers = trainers
-        self._outside = Recalled(events)
+        self._outside = Recalled(events, outside)
         self._forks = {event.epoch: event for event in events if isinstance(event, RunForked)}
 
     def session(

@@ -16,22 +16,29 @@ from domain.events import (
 from domain.run import RunState, evolve
 from engine.journal.journal import Journal
 
-SILENT: Final = (EpochSealed, DecisionMade, DecisionDiverged, DecisionVetoed, CommandRefused, TestScored)
+SILENT: Final = (EpochSealed, DecisionDiverged, DecisionVetoed, CommandRefused, TestScored)
 """Events that change no state."""
 QUIET_ENDING: Final = b'"progress":[]}}'
 """How a report ends in whose layer no blueprint is measured: the field is its last."""
+
+
+GERMINATES: Final = b'"kind":"germinate"'
+"""What a stored decision holds that a reward will be worked out of; no other decision changes anything."""
 
 
 def state_at(journal: Journal, run_id: str, position: int) -> RunState:
     """What the run folds into at ``position``. Raises JournalDamaged, JournalTooNew."""
     silent = {journal.codec.topic(event) for event in SILENT}
     report = journal.codec.topic(LayerHealthReported)
+    decision = journal.codec.topic(DecisionMade)
     state = RunState()
 
     def changes_state(topic: str, body: bytes) -> bool:
         if topic == report:
             # A report on nothing changes something only where the layer's report before it was on something.
             return not body.endswith(QUIET_ENDING) or _layer(body) in {name.layer for name in state.progress}
+        if topic == decision:
+            return GERMINATES in body
         return topic not in silent
 
     for event in journal.select(run_id, changes_state, position):

@@ -10,10 +10,10 @@ import sys
 
 from typer import TyperException
 
-from scenarios.commands import attributing, comparing, looking, proving, recording, wondering
+from scenarios.commands import attributing, comparing, http, looking, proving, recording, wondering
 from scenarios.commands.answering import USAGE, app, say
 
-COMMANDS = (looking, recording, comparing, attributing, wondering, proving)
+COMMANDS = (looking, recording, comparing, attributing, wondering, proving, http)
 """The modules register their commands when they are imported."""
 
 

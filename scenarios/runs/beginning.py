@@ -11,6 +11,7 @@ from domain.karn.policy import KarnPolicy
 from domain.tamiyo.policy import TamiyoPolicy
 from engine.controllers import PolicyFailed
 from engine.journal.journal import Journal
+from engine.outside import Outside
 from engine.recording import JournalSink
 from engine.session import EpochView, Session
 from engine.trainers.simulated.dynamics import Dynamics
@@ -19,6 +20,7 @@ from engine.trainers.simulated.trainer import SimulatedTrainer
 from engine.trainers.trainer import Trainer
 from scenarios import composition
 from scenarios.runs import simulation, trainers
+from scenarios.runs.orders import StandingOrders
 from scenarios.specification import BadInput, Scenario
 
 
@@ -48,7 +50,8 @@ def run(journal: Journal, plan: Plan, run_id: str, watch: Callable[[EpochView], 
     """Record it as ``run_id``, to its end. Raises BadInput for a policy that cannot even begin."""
     blobs = journal.blobs(run_id)
     if plan.dynamics is None:
-        _run(plan, trainers.live(plan.header, blobs), JournalSink(journal, run_id), watch)
+        sink = JournalSink(journal, run_id)
+        _run(plan, trainers.live(plan.header, blobs), sink, watch, StandingOrders(journal, run_id))
         return
     simulation.keep(journal, run_id, plan.dynamics)
     # A simulated run is soon simulated again: its checkpoints and epochs may wait in memory.
@@ -58,9 +61,15 @@ def run(journal: Journal, plan: Plan, run_id: str, watch: Callable[[EpochView], 
     store.settle()
 
 
-def _run(plan: Plan, trainer: Trainer, sink: JournalSink, watch: Callable[[EpochView], None]) -> None:
+def _run(
+    plan: Plan,
+    trainer: Trainer,
+    sink: JournalSink,
+    watch: Callable[[EpochView], None],
+    outside: Outside | None = None,
+) -> None:
     try:
-        session = Session(trainer, plan.tamiyo, plan.karn, sink, watch=watch)
+        session = Session(trainer, plan.tamiyo, plan.karn, sink, outside=outside, watch=watch)
     except PolicyFailed as failure:
         raise BadInput(str(failure)) from failure
     session.run(plan.header, composition.first_library())

@@ -25,6 +25,7 @@ from engine.trainers.trainer import CheckpointMissing, Trainer
 from scenarios import composition
 from scenarios.runs import simulation, trainers
 from scenarios.runs.amending import amended, check_course, check_stages, fork_event
+from scenarios.runs.orders import StandingOrders
 from scenarios.runs.starting import KEPT_AT, start_for_more
 from scenarios.specification import BadInput
 
@@ -199,7 +200,7 @@ def _trained_up_to(
     for content in files.values():
         blobs.put(content)
     told = [event for event in events if contents.checkpoint is not None and event.epoch <= contents.epoch]
-    course = Course(events, composition.policies, _trainers(journal, into, tuple))
+    course = Course(events, composition.policies, _trainers(journal, into, tuple), StandingOrders(journal, into))
     sink = Relay(ComparingSink(events, told), last, then)
     session = course.session(sink, contents.start(trainers.controllers_in(files)), watch=watch)
     course.follow(session, last)
