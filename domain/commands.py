@@ -196,7 +196,7 @@ class Considered(Value):
     option: str
     score: float
     note: str = ""
-    """Why it was dropped, if it was; empty for one that stayed in the running."""
+    """What the score is made of, or which rule vetoed the option; before rule R9 the latter alone."""
 
 
 @final

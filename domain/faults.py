@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import final
+from typing import Final, final
+
+ERROR_RATE_MAX: Final = 0.1
+"""Share of an epoch's batches that may fail in a seed before its adaptation is given up. Source: domain reference E4."""
 
 
 @final

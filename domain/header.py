@@ -12,6 +12,7 @@ from domain.commands import Reads
 from domain.gates import GateSettings
 from domain.grafting import GraftingConfig
 from domain.hardware import HardwareContext
+from domain.reward.config import REWARDS, RewardConfig
 from domain.safety import SafetyConfig
 from domain.settings import HostSettings, TaskSettings, TrainingSettings
 from domain.tamiyo.config import TamiyoConfig
@@ -33,6 +34,10 @@ class Rule(Enum):
     """What Karn proposes goes through the crucible before it enters the library."""
     GOVERNED = "R8"
     """Tolaria's watchdog also knows a network that forgot its task."""
+    CHOICES_EXPLAINED = "R9"
+    """Everything that a choice weighed says what its score is made of, or which rule vetoed it."""
+    GRAFTING_REVIEWED = "R10"
+    """Large, deep and untried graphs are blended in under drift control, and a ramp follows the network's condition."""
 
 
 RULES_IN_FORCE: Final = tuple(Rule)
@@ -136,6 +141,7 @@ class RunHeader(Value):
     tamiyo_config: TamiyoConfig
     safety: SafetyConfig
     hardware: HardwareContext
+    rewards: RewardConfig = Field(default=REWARDS, exclude_if=lambda rewards: rewards == REWARDS)
 
     @property
     def epochs(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from domain.identifiers import SeedId
@@ -21,6 +22,15 @@ METRICS: Final = (
     "param_norm_ratio",
 )
 """The columns of a report, in this order everywhere."""
+
+RAW: Final = ("activation_min", "activation_max")
+"""Columns that hold activations of single samples as they were: what privacy mode never lets into an event."""
+EXTRAS: Final = ("activation_mean", *RAW)
+"""The columns that a report has only if telemetry asks for them. Source: ADR-001 §3.1.1."""
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 @final
@@ -83,6 +93,12 @@ class LayerHealthReport(Value):
     """Share of blueprint loads served without compiling anew, [0, 1]."""
     total_executions: int = 0
     """Forward passes through the layer since the planting."""
+    activation_mean: Column | None = Field(default=None, exclude_if=_is_none)
+    """Mean of the chunk's activations over samples and units; NaN for seeds that were not sampled in this epoch."""
+    activation_min: Column | None = Field(default=None, exclude_if=_is_none)
+    """Least activation of any unit of the chunk on any sample; NaN as above."""
+    activation_max: Column | None = Field(default=None, exclude_if=_is_none)
+    """Largest, likewise."""
     error_counts: tuple[int, ...] = ()
     """Faults of each seed in this epoch, shape (seeds,), or empty when there were none."""
     progress: tuple[SeedProgress, ...] = ()
@@ -90,12 +106,17 @@ class LayerHealthReport(Value):
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
-        lengths = {name: len(getattr(self, name)) for name in METRICS}
+        lengths = {name: len(getattr(self, name)) for name in (*METRICS, *self.extras)}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"the columns of a report must have one length but got {lengths}")
         if self.error_counts and len(self.error_counts) != self.seeds:
             raise ValueError(f"{len(self.error_counts)} error counts for {self.seeds} seeds")
         return self
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Those of ``EXTRAS`` that the report has."""
+        return tuple(name for name in EXTRAS if getattr(self, name) is not None)
 
     @property
     def seeds(self) -> int:
@@ -149,11 +170,7 @@ def need(report: LayerHealthReport, weights: HealthWeights) -> Column:
     1 dead, 0 correlation: a chunk that could not be measured is in need. The weights are Tamiyo v0.1a §3.2's;
     the design gives no formula, this is the one of our domain reference (D2).
     """
-    variance = np.nan_to_num(report.chunk_variance.values, nan=0.0, posinf=np.finfo(np.float64).max)
-    largest = variance.max(initial=0.0)
-    relative = variance / largest if largest > 0 else np.ones_like(variance)
-    dead = np.nan_to_num(report.dead_node_ratio.values, nan=1.0)
-    correlation = np.abs(np.nan_to_num(report.avg_inter_node_correlation.values, nan=0.0))
+    relative, dead, correlation = strain(report)
     total = weights.variance_weight + weights.dead_node_weight + weights.correlation_weight
     score = (
         weights.variance_weight * (1.0 - relative)
@@ -161,6 +178,16 @@ def need(report: LayerHealthReport, weights: HealthWeights) -> Column:
         + weights.correlation_weight * correlation
     )
     return Column(np.clip(score / total if total > 0 else score, 0.0, 1.0))
+
+
+def strain(report: LayerHealthReport) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What need is made of, a column each: variance over the layer's largest, dead-node ratio, |correlation|."""
+    variance = np.nan_to_num(report.chunk_variance.values, nan=0.0, posinf=np.finfo(np.float64).max)
+    largest = variance.max(initial=0.0)
+    relative = variance / largest if largest > 0 else np.ones_like(variance)
+    dead = np.nan_to_num(report.dead_node_ratio.values, nan=1.0)
+    correlation = np.abs(np.nan_to_num(report.avg_inter_node_correlation.values, nan=0.0))
+    return relative, dead, correlation
 
 
 def health_signals(report: LayerHealthReport, epoch: int, weights: HealthWeights) -> tuple[HealthSignal, ...]:

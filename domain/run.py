@@ -276,7 +276,7 @@ def _library(state: RunState, event: DomainEvent) -> RunState:
 
 
 def _reported(state: RunState, event: LayerHealthReported) -> RunState:
-    report = event.report
+    state, report = _accounted(state, event), event.report
     progress = {name: entry for name, entry in state.progress.items() if name.layer != report.layer}
     known = dict(state.seeds)
     for entry in report.progress:
@@ -302,13 +302,13 @@ def _completed(state: RunState, event: EpochCompleted) -> RunState:
 
 
 def _panicked(state: RunState, event: PanicRaised) -> RunState:
-    return changed(state, epoch=event.epoch, consecutive_panics=state.consecutive_panics + 1)
+    return changed(_accounted(state, event), epoch=event.epoch, consecutive_panics=state.consecutive_panics + 1)
 
 
 def _germinated(state: RunState, event: SeedGerminated) -> RunState:
     name = event.adaptation.seed
     remembered = (*state.last_germinations[-(GERMINATIONS_REMEMBERED - 1) :], (name, event.epoch))
-    return changed(_with_seed(state, name, event), last_germinations=remembered)
+    return changed(_with_seed(_accounted(state, event), name, event), last_germinations=remembered)
 
 
 def _moved(state: RunState, event: StageChanged) -> RunState:
@@ -320,7 +320,7 @@ def _moved(state: RunState, event: StageChanged) -> RunState:
 
 
 def _of_seed(state: RunState, event: AlphaChanged | GraftingChanged | SeedFaulted) -> RunState:
-    return _with_seed(state, event.seed, event)
+    return _with_seed(_accounted(state, event), event.seed, event)
 
 
 def _concluded(state: RunState, event: AdaptationConcluded) -> RunState:
@@ -329,7 +329,7 @@ def _concluded(state: RunState, event: AdaptationConcluded) -> RunState:
         failures = 0
     elif event.outcome is not Outcome.CANCELLED:
         failures += 1
-    state = _with_seed(_accounted(state, event), event.adaptation.seed, event)
+    state = _with_seed(state, event.adaptation.seed, event)
     return changed(state, consecutive_failures=failures, conclusions=state.conclusions + 1)
 
 
@@ -352,10 +352,10 @@ def _resumed(state: RunState, event: GrowthResumed) -> RunState:
 
 
 def _accounted(state: RunState, event: DomainEvent) -> RunState:
-    """Rewards are worked out of decisions and metrics: what they need is kept as it happens, under rule R6."""
+    """Rewards are worked out of reports, metrics and decisions: what they need is kept as it happens, under rule R6."""
     if state.header is None or Rule.REWARDS_RECORDED not in state.header.rules:
         return state
-    return changed(state, rewarding=state.rewarding.after(event))
+    return changed(state, rewarding=state.rewarding.after(event, state.header))
 
 
 def _ended(state: RunState, event: RunEnded) -> RunState:

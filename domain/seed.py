@@ -33,6 +33,7 @@ from domain.events import (
     SeedGerminated,
     StageChanged,
 )
+from domain.faults import ERROR_RATE_MAX
 from domain.field_reports import EvaluationMetrics, FieldReport
 from domain.gates import Evidence, GateResult, GateSettings, evaluate
 from domain.health import SeedProgress
@@ -165,12 +166,16 @@ def decide(seed: Seed, command: Command, at: Boundary) -> tuple[DomainEvent, ...
             raise Refusal("not-a-seed-command", f"{command.kind} is not an order to one seed")
 
 
-def succumb(seed: Seed, at: Boundary) -> tuple[DomainEvent, ...]:
-    """The only edge that nobody commands: to ERROR_RECOVERY once faults reach the limit. Empty while they do not."""
+def succumb(seed: Seed, at: Boundary, error_rate: float = 0.0) -> tuple[DomainEvent, ...]:
+    """The only edge that nobody commands: to ERROR_RECOVERY once faults reach the limit. Empty while they do not.
+
+    ``error_rate`` is the share of the last epoch's batches that failed, which has a limit of its own.
+    """
     edge = at.profile.edge(seed.stage, Gate.FAULTS)
-    if edge is None or seed.faults < at.gates.faults_max:
+    if edge is None or (seed.faults < at.gates.faults_max and error_rate <= ERROR_RATE_MAX):
         return ()
-    return (_moved(seed, edge, f"{seed.faults} faults in consecutive epochs", at),)
+    often = f", {error_rate:.0%} of the last epoch's batches" if error_rate > ERROR_RATE_MAX else ""
+    return (_moved(seed, edge, f"{seed.faults} faults in consecutive epochs{often}", at),)
 
 
 def roll_back(seed: Seed, reason: str, at: Boundary) -> tuple[DomainEvent, ...]:

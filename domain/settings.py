@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self, final
+from enum import Enum
+from typing import Annotated, Final, Self, final
 
 from pydantic import Field, model_validator
 
@@ -42,6 +43,40 @@ class HostSettings(Value):
 
 
 @final
+class TelemetryMode(Enum):
+    """How much of the activations is told. Source: ADR-001 §3.1.3, its tiers."""
+
+    PRODUCTION = "production"
+    """The eight metrics of every seed, each layer measured in its turn."""
+    SAMPLING = "sampling"
+    """As in production, and mean, minimum and maximum of a share of the seeds, every seed in its turn."""
+    DEBUG = "debug"
+    """Everything of every seed, measured anew in every epoch."""
+
+
+@final
+class TelemetrySettings(Value):
+    """What the layers tell of their activations beyond the metrics that Tamiyo needs."""
+
+    mode: TelemetryMode = TelemetryMode.PRODUCTION
+    sampling_rate: float = Field(default=0.1, gt=0, le=1)
+    """Share of the seeds that is told of in an epoch in mode ``sampling``."""
+
+    def samples(self, layer: int, index: int, epoch: int) -> bool:
+        """Whether seed ``index`` of ``layer`` is told of in ``epoch``: one seed in ten at a rate of 0.1, in turn."""
+        match self.mode:
+            case TelemetryMode.PRODUCTION:
+                return False
+            case TelemetryMode.DEBUG:
+                return True
+            case TelemetryMode.SAMPLING:
+                return (layer + index + epoch) % max(round(1 / self.sampling_rate), 1) == 0
+
+
+PRODUCTION: Final = TelemetrySettings()
+
+
+@final
 class TrainingSettings(Value):
     """How Tolaria trains."""
 
@@ -61,5 +96,6 @@ class TrainingSettings(Value):
     checkpoints_kept: int = Field(default=5, ge=1)
     threads: int = Field(default=1, ge=1, le=64)
     """torch threads; part of the fingerprint."""
+    telemetry: TelemetrySettings = Field(default=PRODUCTION, exclude_if=lambda telemetry: telemetry == PRODUCTION)
     batches_per_epoch: int | None = Field(default=None, ge=1, exclude_if=lambda batches: batches is None)
     """Batches between two boundaries; the order of the data then runs on across them. None: the whole data, once."""

@@ -38,6 +38,7 @@ from domain.events import (
     StageChanged,
     TestScored,
 )
+from domain.health import RAW
 from domain.identifiers import SeedId
 from domain.lifecycle import Stage
 from engine.lifecycle_checker import check_lifecycles
@@ -222,6 +223,18 @@ def check_order_of_epoch(events: Sequence[DomainEvent]) -> Iterator[str]:
                 break
 
 
+def check_privacy(events: Sequence[DomainEvent]) -> Iterator[str]:
+    """Under privacy mode no report holds activations as they were."""
+    private = False
+    for event in events:
+        if isinstance(event, RunStarted | RunForked):
+            private = event.header.safety.privacy_mode
+        elif isinstance(event, LayerHealthReported) and private:
+            for name in RAW:
+                if getattr(event.report, name) is not None:
+                    yield f"epoch {event.epoch}: layer {event.report.layer} reports {name} although privacy mode is on"
+
+
 CHECKERS: Final[tuple[Checker, ...]] = (
     check_frame,
     check_ending,
@@ -231,5 +244,6 @@ CHECKERS: Final[tuple[Checker, ...]] = (
     check_rollbacks,
     check_scores,
     check_order_of_epoch,
+    check_privacy,
     check_lifecycles,
 )

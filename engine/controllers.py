@@ -62,8 +62,8 @@ class Controllers:
             step = self._tamiyo.step(seen, memory, random)
             # Read here: a policy may hand over an iterator, which can be read only once and may raise.
             decisions = tuple(step.decisions) if isinstance(step, Step) else ()
-        except ControllerIsSilent:
-            raise
+        except (ControllerIsSilent, PolicyFailed):
+            raise  # of a controller elsewhere: nobody is there, or it failed there as it would here
         except (Exception, SystemExit) as error:
             raise PolicyFailed(
                 f"{_name(self._tamiyo)} raised {type(error).__name__} at epoch {seen.epoch}: {portable(error)}"

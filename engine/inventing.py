@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
-from domain.blueprint import blueprint_id
+from domain.blueprint import BlueprintGraph, blueprint_id
+from domain.commands import Reads
 from domain.events import BlueprintProposed, DomainEvent, ProposalRefused
 from domain.header import Rule, RunHeader
 from domain.identifiers import Epoch
 from domain.karn.policy import Proposal
+from domain.urabrask.certificate import Examination
 from domain.urabrask.crucible import judge, static_problem
 from domain.urza.commands import Certify, LibraryCommand, LibraryRefused, Register, Retire, decide
 from domain.urza.library import BlueprintLibrary, evolve
-from engine.trainers.trainer import Trainer
+
+
+class Examiner(Protocol):
+    """What of a trainer judges candidates."""
+
+    def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
+        """As ``Trainer.examine``."""
+        ...
 
 
 def considered(
-    epoch: Epoch, number: int, proposal: Proposal, library: BlueprintLibrary, header: RunHeader, trainer: Trainer
+    epoch: Epoch, number: int, proposal: Proposal, library: BlueprintLibrary, header: RunHeader, trainer: Examiner
 ) -> Iterator[DomainEvent]:
     """Everything that one proposal leads to, in order; ``library`` is the one from before it.
 
@@ -26,7 +36,7 @@ def considered(
     name = blueprint_id(proposal.graph)
     certifies = Rule.CANDIDATES_CERTIFIED in header.rules
     yield _proposed(epoch, number, proposal, header)
-    problem = static_problem(proposal.graph, library, header) if certifies else None
+    problem = static_problem(proposal.graph, library, header, proposal.metadata.default_reads) if certifies else None
     if problem is not None:
         yield ProposalRefused(epoch=epoch, number=number, rule="static-analysis", reason=problem)
         return

@@ -19,6 +19,7 @@ from domain.events import (
     SeedGerminated,
     StageChanged,
 )
+from domain.faults import ERROR_RATE_MAX
 from domain.header import RunHeader
 from domain.identifiers import SeedId
 from domain.lifecycle import ADAPTING, PROFILES, Edge, Gate, Outcome, Stage
@@ -39,6 +40,8 @@ class _Trace:
     steps: float = 0.0
     faults: int = 0
     faulted_at: int = -2
+    error_rate: float = 0.0
+    """Share of the batches of epoch ``faulted_at`` that failed."""
 
 
 @final
@@ -112,6 +115,8 @@ class _Follower:
             case SeedFaulted():
                 trace = self._trace(event.seed)
                 continued = trace.faults if trace.faulted_at >= event.epoch - 1 else 0
+                again = trace.error_rate if trace.faulted_at == event.epoch else 0.0
+                trace.error_rate = again + (event.rate or 0.0)
                 trace.faults, trace.faulted_at = continued + event.count, event.epoch
             case RollbackOrdered():
                 self._rolled_back_at = event.epoch
@@ -145,7 +150,9 @@ class _Follower:
                 f"{event.source.value} to {event.target.value} by {event.gate.value} is no edge of {self._profile.name}"
             )
         in_rollback = self._rolled_back_at == event.epoch
-        if event.gate is Gate.FAULTS and trace.faults < self._header.gates.faults_max and not in_rollback:
+        often = trace.faulted_at == event.epoch and trace.error_rate > ERROR_RATE_MAX
+        few = trace.faults < self._header.gates.faults_max and not often
+        if event.gate is Gate.FAULTS and few and not in_rollback:
             yield f"seed {event.seed} succumbed to {trace.faults} faults"
         if event.gate is Gate.ROLLBACK and not in_rollback:
             yield f"seed {event.seed} was rolled back and no rollback ordered"

@@ -11,6 +11,7 @@ from domain.events import (
     DecisionVetoed,
     EpochSealed,
     LayerHealthReported,
+    SeedGerminated,
     TestScored,
 )
 from domain.run import RunState, evolve
@@ -32,18 +33,33 @@ def state_at(journal: Journal, run_id: str, position: int) -> RunState:
     report = journal.codec.topic(LayerHealthReported)
     decision = journal.codec.topic(DecisionMade)
     state = RunState()
+    waiting: dict[int, tuple[str, bytes]] = {}
+    """The last report of each layer, where it was left out: rewards read it at a germination and at the end."""
 
     def changes_state(topic: str, body: bytes) -> bool:
         if topic == report:
+            if not body.endswith(QUIET_ENDING):
+                return True
             # A report on nothing changes something only where the layer's report before it was on something.
-            return not body.endswith(QUIET_ENDING) or _layer(body) in {name.layer for name in state.progress}
+            layer = _layer(body)
+            waiting[layer] = (topic, body)
+            return layer in {name.layer for name in state.progress}
         if topic == decision:
             return GERMINATES in body
         return topic not in silent
 
+    def caught_up(state: RunState) -> RunState:
+        for layer in sorted(waiting):
+            state = evolve(state, journal.codec.decode(*waiting.pop(layer)))
+        return state
+
     for event in journal.select(run_id, changes_state, position):
+        if isinstance(event, LayerHealthReported):
+            waiting.pop(event.report.layer, None)
+        elif isinstance(event, SeedGerminated):
+            state = caught_up(state)
         state = evolve(state, event)
-    return state
+    return caught_up(state)
 
 
 def _layer(report: bytes) -> int:

@@ -5,6 +5,7 @@ The session does not know which trainer it has, and a replay is this same loop o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -162,11 +163,13 @@ class Session:
         trained = self._trainer.train(epoch, self.state)
         self._report(epoch, trained)
         facts = self._outside.at(epoch, self.state)
-        self._apply(facts)
+        # A silence is no news before Tamiyo is asked: recalled, it takes the place that it had.
+        silence = next((fact for fact in facts if isinstance(fact, ControllerSilent)), None)
+        self._apply(fact for fact in facts if fact is not silence)
         acted_from = len(self._open)
         try:
             if trained.panic is None:
-                self._decide(epoch, trained, is_silent=any(isinstance(fact, ControllerSilent) for fact in facts))
+                self._decide(epoch, trained, silence)
             else:
                 self._roll_back(epoch, RollbackSource.TOLARIA, trained.panic, None)
             self._reward(epoch, acted_from)
@@ -223,12 +226,13 @@ class Session:
 
     # Deciding
 
-    def _decide(self, epoch: Epoch, trained: Trained, *, is_silent: bool) -> None:
+    def _decide(self, epoch: Epoch, trained: Trained, silence: ControllerSilent | None) -> None:
         for name in self.state.active:
             if self.state.seed(name).faults:  # the rest has nothing to succumb to, and evidence is dear
-                self._apply(seeds.succumb(self.state.seed(name), self.state.boundary(name)))
+                rate = math.fsum(fault.rate or 0.0 for fault in trained.faults if fault.seed == name)
+                self._apply(seeds.succumb(self.state.seed(name), self.state.boundary(name), rate))
         seen = Observation(epoch=epoch, metrics=trained.metrics, reports=trained.reports, state=self.state)
-        step = None if is_silent else self._answer(seen)
+        step = self._answer(seen, silence)
         if step is not None:
             before: list[Command] = []
             for number, decision in enumerate(step.decisions):
@@ -240,13 +244,15 @@ class Session:
                 self.memories = Memories(step.memory, self.memories.karn)
         self._apply(ramp(self.state))
 
-    def _answer(self, seen: Observation) -> Step[Any] | None:
-        """Tamiyo's step; None where it kept silent, which is recorded."""
-        try:
-            return self._controllers.decide(seen, self.memories.tamiyo, self._random(Epoch(seen.epoch)))
-        except ControllerIsSilent as silence:
-            self._record(ControllerSilent(epoch=seen.epoch, reason=silence.reason, waited_ms=silence.waited_ms))
-            return None
+    def _answer(self, seen: Observation, silence: ControllerSilent | None) -> Step[Any] | None:
+        """Tamiyo's step; None where it kept silent, now or as it is recalled, which is recorded."""
+        if silence is None:
+            try:
+                return self._controllers.decide(seen, self.memories.tamiyo, self._random(Epoch(seen.epoch)))
+            except ControllerIsSilent as quiet:
+                silence = ControllerSilent(epoch=seen.epoch, reason=quiet.reason, waited_ms=quiet.waited_ms)
+        self._record(silence)
+        return None
 
     def _decided(self, number: int, decision: Decision, seen: Observation, before: Sequence[Command]) -> None:
         """Record a decision with what could have been chosen instead; runs from before that rule without it."""

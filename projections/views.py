@@ -6,17 +6,23 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
+from projections.adaptation_rewards import AdaptationRewards
 from projections.adaptations import Adaptations
+from projections.blueprint_performance import BlueprintPerformance
 from projections.blueprints import Blueprints
+from projections.correlations import Correlations
 from projections.decisions import Decisions
 from projections.epochs import Epochs
 from projections.errors import UnknownView
 from projections.field_reports import FieldReports
 from projections.layer_health import LayerHealth
+from projections.model_graph import ModelGraph
 from projections.rewards import Rewards
 from projections.runs import Runs
+from projections.seed_performance import SeedPerformances
 from projections.seed_timeline import SeedTimeline
 from projections.view import View
+from projections.violation_history import ViolationHistory
 
 VIEWS: Final[Mapping[str, type[View]]] = {
     Runs.NAME: Runs,
@@ -28,6 +34,12 @@ VIEWS: Final[Mapping[str, type[View]]] = {
     FieldReports.NAME: FieldReports,
     Blueprints.NAME: Blueprints,
     Rewards.NAME: Rewards,
+    AdaptationRewards.NAME: AdaptationRewards,
+    Correlations.NAME: Correlations,
+    SeedPerformances.NAME: SeedPerformances,
+    BlueprintPerformance.NAME: BlueprintPerformance,
+    ModelGraph.NAME: ModelGraph,
+    ViolationHistory.NAME: ViolationHistory,
 }
 
 

@@ -10,10 +10,22 @@ import sys
 
 from typer import TyperException
 
-from scenarios.commands import attributing, comparing, http, looking, proving, recording, wondering
+from scenarios.commands import (
+    analysing,
+    attributing,
+    auditing,
+    comparing,
+    evolving,
+    http,
+    looking,
+    proving,
+    recording,
+    serving,
+    wondering,
+)
 from scenarios.commands.answering import USAGE, app, say
 
-COMMANDS = (looking, recording, comparing, attributing, wondering, proving, http)
+COMMANDS = (looking, recording, evolving, comparing, attributing, analysing, wondering, proving, auditing, http, serving)
 """The modules register their commands when they are imported."""
 
 

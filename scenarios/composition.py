@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Sequence
+from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from domain.events import BlueprintRegistered, DomainEvent
 from domain.header import Fingerprint, LayerLayout, PolicyReference, RunHeader, layout_of
@@ -18,8 +18,11 @@ from domain.tamiyo.policy import TamiyoPolicy
 from domain.urza.catalogue import registrations
 from engine.trainers.data import TaskLoader
 from scenarios.policy_names import Kind, policy_named
-from scenarios.specification import BadInput, Scenario, unknown
+from scenarios.specification import FIRST, BadInput, Scenario, unknown
 from scenarios.tasks.catalogue import TASKS
+
+if TYPE_CHECKING:
+    from domain.urza.source_catalogue import SourceEntry
 
 TAMIYO: Final = {
     "as_designed": "domain.tamiyo.as_designed:AsDesigned",
@@ -34,7 +37,11 @@ TAMIYO: Final = {
     "with": "domain.tamiyo.without:With",
     "without": "domain.tamiyo.without:Without",
 }
-KARN: Final = {"no_invention": "domain.karn.no_invention:NoInvention"}
+KARN: Final = {
+    "no_invention": "domain.karn.no_invention:NoInvention",
+    "evolution": "domain.karn.evolution:Evolution",
+    "random_search": "domain.karn.random_search:RandomSearch",
+}
 
 _TAMIYO: Final = Kind("Tamiyo policy", TAMIYO, ("profile", "initial", "step"), softens=True)
 _KARN: Final = Kind("Karn policy", KARN, ("initial", "step"))
@@ -103,13 +110,27 @@ def header(
         tamiyo_config=scenario.tamiyo_config,
         safety=safety,
         hardware=scenario.hardware,
+        rewards=scenario.rewards,
     )
     return made, tamiyo_policy, karn_policy
 
 
-def first_library() -> Sequence[DomainEvent]:
-    """The events that fill the library of a new run."""
+@lru_cache(maxsize=1)
+def first_library() -> tuple[DomainEvent, ...]:
+    """The events that fill the library of a new run, where its scenario names no other."""
     return registrations(epoch=0)
+
+
+@lru_cache(maxsize=4)
+def library(name: str) -> tuple[DomainEvent, ...]:
+    """The events that plant the library that a scenario names. Raises BadInput."""
+    if name == FIRST:
+        return first_library()
+    from domain.urza.source_catalogue import LIBRARIES  # whose graphs are made when it is loaded
+
+    if name not in LIBRARIES:
+        raise BadInput("library: " + unknown("library", name, tuple(LIBRARIES)))
+    return registrations(0, LIBRARIES[name])
 
 
 def loader(header: RunHeader) -> TaskLoader:
@@ -130,22 +151,54 @@ def summary(place: str) -> str:
 
 
 def blueprint_rows() -> list[dict[str, Any]]:
-    """The first library as rows: number, name, level, what it reads, its size in a slot of 8 inputs, 8 units, 4 to write."""
+    """Everything of the first library and of Urza's catalogue as rows, what can be grown first, by number.
+
+    Sizes are those in a slot of 8 inputs and 8 units of which it writes 4. ``needs`` says why a row has no number.
+    """
+    from domain.urza.source_catalogue import ENTRIES
+
     layer = LayerLayout(layer=0, inputs=8, outputs=8, seeds=2)
-    rows = []
-    for event in first_library():
-        if isinstance(event, BlueprintRegistered):
-            metadata = event.metadata
-            width = layer.read_width(metadata.default_reads, 0)
-            rows.append(
-                {
-                    "number": event.number,
-                    "name": metadata.name,
-                    "blueprint_id": event.blueprint_id,
-                    "level": metadata.urabrask.conf_level.value,
-                    "reads": metadata.default_reads.value,
-                    "parameters": parameter_count(event.graph, read=width, chunk=layer.chunk_width(0)),
-                    "description": metadata.urza.description,
-                }
-            )
-    return rows
+    titles = {entry.blueprint: entry for entry in ENTRIES if entry.blueprint is not None}
+    first = {event.blueprint_id for event in first_library() if isinstance(event, BlueprintRegistered)}
+    rows: list[dict[str, Any]] = []
+    for event in library("catalogue"):
+        assert isinstance(event, BlueprintRegistered), "a named library is registered and nothing else"
+        metadata, source = event.metadata, titles.get(event.metadata.name)
+        width = layer.read_width(metadata.default_reads, 0)
+        rows.append(
+            {
+                "number": event.number,
+                "name": metadata.name,
+                "title": None if source is None else source.title,
+                "category": None if source is None else source.category,
+                "blueprint_id": event.blueprint_id,
+                "library": FIRST if event.blueprint_id in first else "catalogue",
+                "level": metadata.urabrask.conf_level.value,
+                "source_level": None if source is None else source.level.value,
+                "risky": metadata.risky,
+                "reads": metadata.default_reads.value,
+                "parameters": parameter_count(event.graph, read=width, chunk=layer.chunk_width(0)),
+                "description": metadata.urza.description,
+                "needs": [],
+            }
+        )
+    return rows + [_listed(entry) for entry in ENTRIES if entry.blueprint is None]
+
+
+def _listed(entry: SourceEntry) -> dict[str, Any]:
+    """The row of an entry that cannot be grown here."""
+    return {
+        "number": None,
+        "name": None,
+        "title": entry.title,
+        "category": entry.category,
+        "blueprint_id": None,
+        "library": None,
+        "level": entry.level.value,
+        "source_level": entry.level.value,
+        "risky": entry.risky,
+        "reads": None,
+        "parameters": None,
+        "description": f"{entry.benefit}; {entry.sweet_spot}",
+        "needs": [need.value for need in entry.needs],
+    }

@@ -10,6 +10,7 @@ from engine.journal.errors import Damage, JournalDamaged
 from engine.journal.journal import Journal
 from engine.journal.seals import Row
 from projections.errors import OutOfStep
+from scenarios.runs.history import is_evolution
 
 if TYPE_CHECKING:
     import polars
@@ -54,7 +55,7 @@ def catch_up(models: ReadModels, journal: Journal) -> int:
     """
     from projections.read_models import collector_paused
 
-    runs = journal.runs()
+    runs = [run_id for run_id in journal.runs() if not is_evolution(journal, run_id)]
     strange = next((run_id for run_id in models.positions if run_id not in set(runs)), None)
     if strange is not None:
         raise OutOfStep(f"the read models hold run {strange} but {journal.name} does not; they are of another journal")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,8 +28,11 @@ from engine.session import EpochView
 from engine.trainers.simulated.dynamics import Dynamics
 from scenarios import composition, specification
 from scenarios.frames import frames, query
+from scenarios.keys import cipher_key
 from scenarios.runs import beginning, continuing, simulation
-from scenarios.runs.history import HISTORY, concerns
+from scenarios.runs.history import HISTORY, concerns, expect_run
+from scenarios.runs.names import run_name
+from scenarios.runs.remote import Remote
 from scenarios.runs.results import RunMetrics, RunResult, result_of
 from scenarios.runs.retraining import retrain_elsewhere
 from scenarios.specification import BadInput, Scenario
@@ -51,8 +53,6 @@ if TYPE_CHECKING:
 
 DEFAULT_JOURNAL: Final = "sqlite:///.regrow/journal.db"
 
-NAME_MAX: Final = 48
-"""Characters of a policy's name that a run id holds."""
 STARTED_AT: Final = "started_at"
 """The note of a run that was recorded here, as against imported."""
 PARENT: Final = "parent"
@@ -83,7 +83,7 @@ class Lab:
     def __init__(self, journal: str = DEFAULT_JOURNAL) -> None:
         self.address = journal
         """Where the journal is, so that other processes can open it too."""
-        self.journal = Journal.open(journal)
+        self.journal = Journal.open(journal, key=cipher_key())
 
     def __enter__(self) -> Self:
         return self
@@ -102,20 +102,32 @@ class Lab:
         key: int = 0,
         overrides: Mapping[str, Any] | None = None,
         dynamics: Dynamics | None = None,
+        library: Sequence[DomainEvent] | None = None,
         watch: Callable[[EpochView], None] = lambda view: None,
+        elsewhere: Remote | None = None,
     ) -> RunResult:
         """Record a run of a scenario, by name with ``overrides`` (dotted key to value) or as it is given.
 
-        It is trained live, or simulated on ``dynamics``.
+        It is trained live, or simulated on ``dynamics``, planted with the scenario's library or with ``library``.
+        Tamiyo decides here, or in a service ``elsewhere``: the run is the same.
 
         Raises BadInput before anything is recorded; a policy that fails later ends the run instead.
         """
         if isinstance(scenario, str):
             scenario = specification.load(scenario, overrides)
-        plan = beginning.planned(scenario, key, tamiyo, karn, dynamics)
-        run_id = self._new_run(run_name(plan.header))
+        return self.record(beginning.planned(scenario, key, tamiyo, karn, dynamics, library), watch, elsewhere)
+
+    def record(
+        self,
+        plan: beginning.Plan,
+        watch: Callable[[EpochView], None] = lambda view: None,
+        elsewhere: Remote | None = None,
+    ) -> RunResult:
+        """Record a run as it is planned. Raises BadInput for a policy that cannot even begin."""
+        self.journal.admit(plan.header)
+        run_id = self._new_run(run_name(plan.header, library=plan.heirloom))
         began = time.process_time()
-        beginning.run(self.journal, plan, run_id, watch)
+        beginning.run(self.journal, plan, run_id, watch, elsewhere)
         self.journal.note(run_id, CPU_SECONDS, f"{time.process_time() - began:.3f}")
         return self.result(run_id)
 
@@ -153,6 +165,7 @@ class Lab:
         plan = continuing.planned(
             self.journal, run_id, head, tamiyo=tamiyo, karn=karn, trainer=trainer, key=key, overrides=overrides
         )
+        self.journal.admit(plan.header)
         child = self._new_run(run_name(plan.header, at))
         self.journal.note(child, PARENT, run_id)
         self.journal.note(child, AT_EPOCH, str(at))
@@ -264,7 +277,8 @@ class Lab:
         found = []
         for summary in self.journal.summaries(RunEnded, TestScored):
             started = summary.first
-            assert isinstance(started, RunStarted), f"{summary.run_id} does not open with its header"
+            if not isinstance(started, RunStarted):
+                continue  # an evolution
             ended = summary.latest.get(RunEnded)
             notes = self.journal.notes(summary.run_id)
             forked = self.journal.last(summary.run_id, RunForked) if PARENT in notes else None
@@ -287,7 +301,8 @@ class Lab:
         return found
 
     def head(self, run_id: str) -> Head:
-        """Where the run stands. Raises RunMissing."""
+        """Where the run stands. Raises RunMissing, BadInput for an evolution, which is no run."""
+        expect_run(self.journal, run_id)
         # Where nothing is sealed, verifying says that there is no such run, or what is wrong with it.
         return self.journal.head(run_id) or self.journal.verify(run_id)[-1]
 
@@ -312,7 +327,8 @@ class Lab:
         self, run_id: str, *, topic: str | None = None, first: int | None = None, last: int | None = None
     ) -> Iterator[tuple[int, DomainEvent]]:
         """Positions and events of a run, of one topic if it is given, of epochs ``first`` to ``last``. Raises RunMissing."""
-        self.head(run_id)
+        if self.journal.head(run_id) is None:
+            self.journal.verify(run_id)  # which says that there is none, or what is wrong with it
         for position, event in enumerate(self.journal.events(run_id), start=1):
             if topic is not None and topic != event.TOPIC:
                 continue
@@ -361,9 +377,9 @@ class Lab:
             for saved in state.checkpoints:
                 self.journal.blobs(run_id).get(saved.checkpoint)
 
-    def export(self, run_id: str, path: Path) -> None:
-        """Write a run as CloudEvents, one a line."""
-        export_run(self.journal, run_id, path)
+    def export(self, run_id: str, path: Path, *, decrypt: bool = False) -> None:
+        """Write a run as CloudEvents, one a line. Raises KeyRefused for an encrypted one unless ``decrypt`` says so."""
+        export_run(self.journal, run_id, path, decrypt=decrypt)
 
     def import_(self, path: Path) -> str:
         """Verify an exported run and record it; returns its id. Raises JournalDamaged for anything altered."""
@@ -381,16 +397,3 @@ def _policies_here(header: RunHeader) -> tuple[TamiyoPolicy, KarnPolicy] | str:
         return composition.policies(header)
     except BadInput as missing:
         return str(missing)
-
-
-def run_name(header: RunHeader, at: int | None = None) -> str:
-    """What a run under ``header`` is called, as a fork after epoch ``at`` if it is one; namesakes get a number."""
-    label = hashlib.sha256(header.model_dump_json().encode()).hexdigest()[:6]
-    fork = "" if at is None else f"-at-{at}"
-    return f"{header.scenario}-{_plain(header.tamiyo.name)}-{header.run_key}{fork}-{label}"
-
-
-def _plain(name: str) -> str:
-    """A policy's name as part of a run id: the class and its parameters, plain characters only, not too long."""
-    kept = name.rpartition("/")[2].rpartition(":")[2][:NAME_MAX]
-    return "".join(letter if letter.isascii() and (letter.isalnum() or letter == "_") else "-" for letter in kept)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from domain.gates import PRESETS, GateSettings
 from domain.grafting import GraftingConfig
 from domain.hardware import HardwareContext
+from domain.reward.config import REWARDS, RewardConfig
 from domain.safety import SafetyConfig
 from domain.settings import HostSettings, TaskSettings, TrainingSettings
 from domain.tamiyo.config import TamiyoConfig
@@ -20,6 +21,9 @@ from domain.tamiyo.profiles import PROFILES as ENVIRONMENTS
 from domain.values import Value
 
 FOLDER: Final = Path(__file__).parent
+
+FIRST: Final = "first"
+"""The library of blueprints that runs are planted with by default."""
 
 
 class BadInput(Exception):
@@ -41,6 +45,8 @@ class Scenario(Value):
     """Test accuracy that the grown host is to reach, or None where none is set."""
     tamiyo: str = "as_designed"
     karn: str = "no_invention"
+    library: str = FIRST
+    """What its runs begin with: ``first``, or ``catalogue`` for everything of Urza's that can be built here."""
     task: TaskSettings
     host: HostSettings
     training: TrainingSettings
@@ -49,6 +55,7 @@ class Scenario(Value):
     tamiyo_config: TamiyoConfig = TamiyoConfig()
     safety: SafetyConfig = SafetyConfig()
     hardware: HardwareContext = HardwareContext()
+    rewards: RewardConfig = REWARDS
 
 
 def names() -> tuple[str, ...]:

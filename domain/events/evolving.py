@@ -7,7 +7,7 @@ from typing import ClassVar, final
 from pydantic import Field
 
 from domain.events.event import DomainEvent
-from domain.evolution import EvolutionHeader, GenerationSummary
+from domain.evolution.header import EvolutionHeader, GenerationSummary
 
 
 @final

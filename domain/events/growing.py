@@ -24,6 +24,8 @@ class SeedFaulted(DomainEvent):
     kind: FaultKind
     count: int = Field(default=1, ge=1)
     detail: str = ""
+    rate: float | None = Field(default=None, ge=0, exclude_if=lambda rate: rate is None)
+    """Share of the epoch's batches that failed in this way, in a row or not; only under rule R8."""
 
 
 @final

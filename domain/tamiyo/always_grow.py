@@ -10,7 +10,7 @@ from typing import final
 from domain.commands import Decision, Germinate
 from domain.identifiers import BlueprintId, SeedId
 from domain.run import RunState
-from domain.tamiyo.blueprint_strategies import reads_of
+from domain.tamiyo.blueprint_terms import reads_of
 from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.legal import fitting
 from domain.tamiyo.plateau import places_free

@@ -33,8 +33,7 @@ class AsImplemented:
 
     def step(self, observation: Observation, memory: NoMemory, random: Randomness) -> Step[NoMemory]:
         """Housekeeping, then at most two germinations in the layers of the unhealthiest signals."""
-        del random
-        return Step(decisions_on_health(observation, _NOTHING, _MAKEUP), memory)
+        return Step(decisions_on_health(observation, _NOTHING, _MAKEUP, random), memory)
 
     def alternatives(self, observation: Observation, memory: NoMemory) -> tuple[Alternative, ...]:
         """The blueprints that it weighs for its first germination, best first."""

@@ -10,7 +10,7 @@ Each factor is a field, its first value the design's, its second the implementat
   settings go by the profile, which checks the shield makes of decisions.
 - ``blueprints``, ``strategy`` or ``selector``: which blueprint. With it go the filters before the score (the strategy's:
   level, risk, hardware, penalty for having failed here) and the memory of failures.
-- ``grafting``, ``chosen`` or ``fixed``: by which of the four strategies it is blended in.
+- ``grafting``, ``chosen`` or ``fixed``: by which of the four strategies it is blended in, and whether that changes.
 
 All the design's values make ``as_designed``, all the implementation's ``as_implemented``, decision for decision: they are
 built from the same functions. A further factor is a further field whose default is the design's way.
@@ -23,17 +23,21 @@ from typing import Final, final
 
 from domain.tamiyo.blueprint_strategies import strategist
 from domain.tamiyo.grafting_choice import as_the_network_asks, by_fixed_ramp
-from domain.tamiyo.growth import Blueprints, Grafting, Makeup
+from domain.tamiyo.growth import Blueprints, Grafting, Makeup, Regrafting, never_regrafting
 from domain.tamiyo.health_trigger import alternatives_on_health, decisions_on_health
 from domain.tamiyo.memory import TamiyoMemory
 from domain.tamiyo.plateau_trigger import alternatives_at_plateau, remembering_plateau, step_at_plateau
 from domain.tamiyo.policy import Alternative, Observation, Randomness, Step
+from domain.tamiyo.regrafting import as_the_network_turns
 from domain.tamiyo.selector import by_selector
 
 TRIGGERS: Final = ("plateau", "health")
 GATES: Final = ("full", "simplified")
 BLUEPRINTS: Final[dict[str, Blueprints]] = {"strategy": strategist(), "selector": by_selector}
-GRAFTING: Final[dict[str, Grafting]] = {"chosen": as_the_network_asks, "fixed": by_fixed_ramp}
+GRAFTING: Final[dict[str, tuple[Grafting, Regrafting]]] = {
+    "chosen": (as_the_network_asks, as_the_network_turns),
+    "fixed": (by_fixed_ramp, never_regrafting),
+}
 
 
 @final
@@ -68,11 +72,10 @@ class Composed:
 
     def step(self, observation: Observation, memory: TamiyoMemory, random: Randomness) -> Step[TamiyoMemory]:
         """What the trigger asks for, with the blueprint and the grafting that the other parts choose."""
-        del random
         if self.trigger == "plateau":
-            return step_at_plateau(observation, memory, self._makeup)
+            return step_at_plateau(observation, memory, self._makeup, random)
         now = self.remembering(observation, memory, germinated=False)
-        return Step(decisions_on_health(observation, now, self._makeup), now)
+        return Step(decisions_on_health(observation, now, self._makeup, random), now)
 
     def alternatives(self, observation: Observation, memory: TamiyoMemory) -> tuple[Alternative, ...]:
         """The blueprints that it weighs for its first germination, best first."""
@@ -87,4 +90,4 @@ class Composed:
 
     @property
     def _makeup(self) -> Makeup:
-        return Makeup(BLUEPRINTS[self.blueprints], GRAFTING[self.grafting])
+        return Makeup(BLUEPRINTS[self.blueprints], *GRAFTING[self.grafting])

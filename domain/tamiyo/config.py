@@ -16,6 +16,7 @@ from domain.blueprint import ConfidenceLevel
 from domain.commands import GraftingStrategy, Reads
 from domain.health import HealthWeights
 from domain.lifecycle import Stage
+from domain.tamiyo.bandit_settings import BanditSettings, SeedSelection
 from domain.values import Value
 
 
@@ -38,14 +39,36 @@ class BlueprintSelectionStrategy(Enum):
     HYBRID = "HYBRID"
 
 
-SELECTABLE: Final = (
-    BlueprintSelectionStrategy.PERFORMANCE,
-    BlueprintSelectionStrategy.STABILITY,
-    BlueprintSelectionStrategy.ACCURACY,
-    BlueprintSelectionStrategy.RISK,
-    BlueprintSelectionStrategy.SIZE,
-)
-"""The strategies that can be chosen: those of the design's initial release, and SIZE, which its profiles ask for."""
+SELECTABLE: Final = tuple(BlueprintSelectionStrategy)
+"""The strategies that can be chosen: every one that the source names."""
+
+HybridMix = tuple[tuple[BlueprintSelectionStrategy, float], ...]
+"""Strategies with the weights that HYBRID mixes them by; what they sum to does not matter."""
+
+EVEN_MIX: Final[HybridMix] = ((BlueprintSelectionStrategy.ACCURACY, 0.5), (BlueprintSelectionStrategy.SIZE, 0.5))
+"""What HYBRID mixes where it is not told."""
+
+UNMIXABLE: Final = (BlueprintSelectionStrategy.NONE, BlueprintSelectionStrategy.HYBRID)
+
+
+def hybrid_mix(text: str) -> HybridMix:
+    """``"ACCURACY:0.6,SIZE:0.4"`` as a mix. Raises ValueError for anything else."""
+    mix = []
+    for part in text.split(","):
+        name, _, weight = part.strip().partition(":")
+        try:
+            mix.append((BlueprintSelectionStrategy(name), float(weight)))
+        except ValueError:
+            form = "is not of the form STRATEGY:WEIGHT,... such as ACCURACY:0.6,SIZE:0.4"
+            raise ValueError(f"the mix {text!r} {form}") from None
+    return tuple(mix)
+
+
+def _mix(given: object) -> object:
+    """A mix as scenario files may write it: as text, or as a table of strategies and weights."""
+    if isinstance(given, str):
+        return hybrid_mix(given)
+    return tuple(given.items()) if isinstance(given, dict) else given
 
 
 @final
@@ -134,6 +157,19 @@ class TamiyoConfig(Value):
         validation_alias=AliasChoices("blueprint_selection_strategy", "blueprint_strategy"),
     )
     """On input also ``blueprint_strategy``, as the source's profiles call it."""
+    hybrid_weights: Annotated[HybridMix, BeforeValidator(_mix)] = Field(default=(), exclude_if=lambda mix: not mix)
+    """What HYBRID mixes, each weight above 0; empty for ``EVEN_MIX``. On input also a text or a table."""
+    shortlist_size: int = Field(default=20, exclude_if=lambda size: size == 20)
+    """Blueprints, best by their profiles, that a strategy compares where more passed the filters, at least 1."""
+    shortlist_sample: int = Field(default=5, exclude_if=lambda size: size == 5)
+    """Blueprints unlike those that are compared beside them, at least 0."""
+    when_all_penalised: Literal["wait", "rotate"] = Field(default="wait", exclude_if=lambda rule: rule == "wait")
+    """What to do where all that may be put into a slot failed there too often: wait until it is forgotten, or rotate,
+    from the one with the lowest penalty."""
+    seed_selection: SeedSelection = Field(default=SeedSelection.NEED, exclude_if=lambda way: way is SeedSelection.NEED)
+    """By what the seed of a germination is chosen."""
+    bandit: BanditSettings = Field(default=BanditSettings(), exclude_if=lambda settings: settings == BanditSettings())
+    """Numbers of the ways to choose a seed other than by need."""
     grafting_strategy_selection: GraftingStrategy = Field(
         default=GraftingStrategy.GRAD_NORM_GATED,
         validation_alias=AliasChoices("grafting_strategy_selection", "grafting_strategy"),
@@ -177,6 +213,8 @@ class TamiyoConfig(Value):
                 ("warm_up_epochs", self.warm_up_epochs, 0),
                 ("cool_down_epochs", self.cool_down_epochs, 0),
                 ("reserve_epochs", self.reserve_epochs, 0),
+                ("shortlist_size", self.shortlist_size, 1),
+                ("shortlist_sample", self.shortlist_sample, 0),
             )
             if value < least
         ]
@@ -210,12 +248,11 @@ class TamiyoConfig(Value):
         idle = [stage.value for stage in self.respected_states if stage in {Stage.DORMANT, Stage.FOSSILIZED}]
         if idle:
             found.append(f"respected_states may not hold {idle[0]}, in which nothing goes on")
-        if self.blueprint_selection_strategy not in SELECTABLE:
-            known = ", ".join(strategy.value for strategy in SELECTABLE)
-            found.append(
-                f"blueprint_selection_strategy {self.blueprint_selection_strategy.value} cannot be used yet; "
-                f"choose one of {known}"
-            )
+        for strategy, weight in self.hybrid_weights:
+            if strategy in UNMIXABLE:
+                found.append(f"hybrid_weights may not hold {strategy.value}, which is no score of its own")
+            if not (math.isfinite(weight) and weight > 0):
+                found.append(f"hybrid_weights must be finite and above 0 but {strategy.value} has {weight}")
         if self.neural_controller_enabled:
             found.append("neural_controller_enabled is on but this version has no neural controller; turn it off")
         return found

@@ -15,17 +15,18 @@ from domain.tamiyo.blueprint_strategies import strategist
 from domain.tamiyo.candidates import rank_candidates
 from domain.tamiyo.emergency import emergency
 from domain.tamiyo.grafting_choice import as_the_network_asks
-from domain.tamiyo.growth import Makeup
+from domain.tamiyo.growth import Makeup, drawn_alike
 from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.memory import TamiyoMemory
-from domain.tamiyo.plateau_trigger import germinations_at, remembering_plateau
+from domain.tamiyo.plateau_trigger import draws_its_growth, germinations_at, remembering_plateau
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step
+from domain.tamiyo.regrafting import as_the_network_turns
 
 TIME_STREAM: Final = "tamiyo/random-time"
 BLUEPRINT_STREAM: Final = "tamiyo/random-blueprint"
 
-_DESIGN: Final = Makeup(strategist(), as_the_network_asks)
+_DESIGN: Final = Makeup(strategist(), as_the_network_asks, as_the_network_turns)
 
 
 @final
@@ -92,7 +93,7 @@ class RandomTime:
         rollback = emergency(observation)
         if rollback:
             return Step(rollback, memory)
-        decisions = housekeeping(observation)
+        decisions = (*housekeeping(observation), *_DESIGN.regrafting(observation))
         legal, chance = legal_actions(observation.state), self._chance(observation)
         if chance > 0 and len(legal) > 1:
             decisions = (*decisions, _now_or_later(chance, legal, observation, memory, random))
@@ -153,28 +154,14 @@ class RandomBlueprint:
 
     def step(self, observation: Observation, memory: TamiyoMemory, random: Randomness) -> Step[TamiyoMemory]:
         """The design's step with another blueprint in its germination."""
+        if draws_its_growth(observation.state.started.tamiyo_config):
+            return AsDesigned(strategy="NONE").step(observation, memory, random)
         step = AsDesigned().step(observation, memory, random)
-        legal = legal_actions(observation.state)
-        weighed = {
-            legal.index(each.decision.command): each.decision
-            for each in AsDesigned().alternatives(observation, memory)
-            if isinstance(each.decision.command, Germinate)
-        }
-        if not any(isinstance(decision.command, Germinate) for decision in step.decisions) or None in weighed:
-            return step  # nothing to draw, or for the lifecycle to refuse
-        numbers = sorted(number for number in weighed if number is not None)
-        chance = 1.0 / len(numbers)
-        number = numbers[int(random.generator(BLUEPRINT_STREAM).integers(len(numbers)))]
-        design = weighed[number]
-        drawn = design.model_copy(
-            update={
-                "reason": f"{design.reason}; the blueprint was drawn from {len(numbers)} alike",
-                "propensity": chance,
-                "draws": (random.drawn(BLUEPRINT_STREAM, 1),),
-                "legal": legal,
-                "odds": tuple((each, chance) for each in numbers),
-            }
-        )
+        weighed = [each.decision for each in AsDesigned().alternatives(observation, memory)]
+        grown = [decision for decision in weighed if isinstance(decision.command, Germinate)]
+        if not grown or not any(isinstance(decision.command, Germinate) for decision in step.decisions):
+            return step
+        drawn = drawn_alike(grown, legal_actions(observation.state), random, BLUEPRINT_STREAM)
         decisions = (drawn if isinstance(each.command, Germinate) else each for each in step.decisions)
         return Step(tuple(decisions), step.memory)
 

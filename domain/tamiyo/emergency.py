@@ -17,15 +17,15 @@ from domain.seed import Seed
 from domain.tamiyo.config import TamiyoConfig
 from domain.tamiyo.policy import Observation
 
-_BLENDED: Final = (*ON_TRIAL, Stage.ACTIVE)
-"""A blueprint that is not blended in yet touches nothing and cannot have done it: D-016."""
+BLENDED: Final = (*ON_TRIAL, Stage.ACTIVE)
+"""Stages in which a blueprint is blended in. One that is not touches nothing and cannot have done it: D-016."""
 
 
 def emergency(observation: Observation) -> tuple[Decision, ...]:
     """One order to roll back, or none. Without a seed in the host a broken training is Tolaria's own to mend."""
     state = observation.state
     header = state.started
-    judged = [seed for seed in (state.seed(name) for name in state.active) if seed.stage in _BLENDED]
+    judged = [seed for seed in (state.seed(name) for name in state.active) if seed.stage in BLENDED]
     if not judged or not header.safety.emergency_rollback_enabled:
         return ()
     # A seed deep in the host is likelier to have done it than one that has just arrived.

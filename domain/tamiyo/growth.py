@@ -6,16 +6,19 @@ blueprint for the seed (``blueprint_strategies``, ``selector``) and how that is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
-from domain.commands import Considered, Decision, Germinate, GraftingStrategy, Reads
+from domain.commands import Command, Considered, Decision, Germinate, GraftingStrategy, LegalActions, Reads
 from domain.identifiers import SeedId
 from domain.run import RunState
+from domain.tamiyo.legal import Numbering, legal_actions
 from domain.tamiyo.memory import TamiyoMemory
-from domain.tamiyo.policy import Alternative, Observation
+from domain.tamiyo.policy import Alternative, Observation, Randomness
 from domain.urza.record import BlueprintRecord
+
+BLUEPRINT_STREAM: Final = "tamiyo/blueprint-selection"
 
 
 @final
@@ -54,6 +57,8 @@ class Options:
 
     ranked: tuple[Option, ...]
     considered: tuple[Considered, ...]
+    alike: bool = False
+    """Whether none is better than another, so that one is drawn."""
 
 
 Blueprints = Callable[[Site, RunState, TamiyoMemory], Options]
@@ -63,6 +68,16 @@ Grafting = Callable[[BlueprintRecord, Site, Observation], tuple[GraftingStrategy
 """How it is blended in, and how that is put in a reason: with the words that join it, or nothing."""
 
 
+Regrafting = Callable[[Observation], Iterable[Decision]]
+"""Which seeds are to be blended in otherwise than they are."""
+
+
+def never_regrafting(observation: Observation) -> tuple[Decision, ...]:
+    """Once chosen, a grafting strategy stays."""
+    del observation
+    return ()
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Makeup:
@@ -70,6 +85,7 @@ class Makeup:
 
     blueprints: Blueprints
     grafting: Grafting
+    regrafting: Regrafting = never_regrafting
 
 
 def germinations(site: Site, options: Options, grafting: Grafting, observation: Observation) -> Iterator[Alternative]:
@@ -86,3 +102,43 @@ def germinations(site: Site, options: Options, grafting: Grafting, observation: 
             considered=(*site.considered, *options.considered),
         )
         yield Alternative(decision, option.score)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A germination that a trigger calls for: where, and what may be put there, at least one blueprint."""
+
+    site: Site
+    options: Options
+
+    def taken(
+        self, grafting: Grafting, observation: Observation, random: Randomness, before: Sequence[Command] = ()
+    ) -> Decision:
+        """The best of the germinations; one of them drawn where they are alike. ``before`` are this boundary's orders."""
+        weighed = germinations(self.site, self.options, grafting, observation)
+        if not self.options.alike:
+            return next(weighed).decision
+        decisions = tuple(each.decision for each in weighed)
+        return drawn_alike(decisions, legal_actions(observation.state, before), random, BLUEPRINT_STREAM)
+
+
+def drawn_alike(decisions: Sequence[Decision], legal: LegalActions, random: Randomness, stream: str) -> Decision:
+    """One of the germinations, all alike, with the odds; the first where one is not legal, which is no choice."""
+    numbering = Numbering(legal)
+    numbered = [(numbering.of(decision.command), decision) for decision in decisions]
+    weighed = {number: decision for number, decision in numbered if number is not None}
+    if len(weighed) < len(decisions):
+        return decisions[0]
+    numbers = sorted(weighed)
+    chance = 1.0 / len(numbers)
+    design = weighed[numbers[int(random.generator(stream).integers(len(numbers)))]]
+    return design.model_copy(
+        update={
+            "reason": f"{design.reason}; the blueprint was drawn from {len(numbers)} alike",
+            "propensity": chance,
+            "draws": (random.drawn(stream, 1),),
+            "legal": legal,
+            "odds": tuple((each, chance) for each in numbers),
+        }
+    )

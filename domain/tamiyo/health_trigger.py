@@ -15,10 +15,10 @@ from typing import Final
 from domain.commands import Decision
 from domain.health import HealthSignal, health_signals
 from domain.run import RunState
-from domain.tamiyo.growth import Makeup, Site, germinations
+from domain.tamiyo.growth import Growth, Makeup, Site, germinations
 from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.memory import TamiyoMemory
-from domain.tamiyo.policy import Alternative, Observation
+from domain.tamiyo.policy import Alternative, Observation, Randomness
 
 HEALTH_MAX: Final = 0.7
 CONFIDENCE: Final = 0.8
@@ -28,24 +28,31 @@ COOLDOWN_EPOCHS: Final = 5
 ADAPTATIONS_PER_EPOCH_MAX: Final = 2
 
 
-def decisions_on_health(observation: Observation, memory: TamiyoMemory, makeup: Makeup) -> tuple[Decision, ...]:
+def decisions_on_health(
+    observation: Observation, memory: TamiyoMemory, makeup: Makeup, random: Randomness
+) -> tuple[Decision, ...]:
     """Housekeeping, then at most two germinations in the layers of the unhealthiest signals."""
-    called = islice(_called(observation, memory, makeup), ADAPTATIONS_PER_EPOCH_MAX)
-    return (*housekeeping(observation), *(next(alternatives).decision for alternatives in called))
+    grown: list[Decision] = []
+    for growth in islice(_called(observation, memory, makeup), ADAPTATIONS_PER_EPOCH_MAX):
+        before = [decision.command for decision in grown]
+        grown.append(growth.taken(makeup.grafting, observation, random, before))
+    return (*housekeeping(observation), *makeup.regrafting(observation), *grown)
 
 
 def alternatives_on_health(observation: Observation, memory: TamiyoMemory, makeup: Makeup) -> Iterator[Alternative]:
-    """What may be ordered as the first germination, best first."""
-    return next(_called(observation, memory, makeup), iter(()))
+    """What may be ordered as the first germination, best first; nothing where it is drawn."""
+    growth = next(_called(observation, memory, makeup), None)
+    if growth is not None and not growth.options.alike:
+        yield from germinations(growth.site, growth.options, makeup.grafting, observation)
 
 
-def _called(observation: Observation, memory: TamiyoMemory, makeup: Makeup) -> Iterator[Iterator[Alternative]]:
-    """The germinations of each layer that calls for one and can have one, unhealthiest layer first."""
-    for signals in _signals_by_layer(observation):
+def _called(observation: Observation, memory: TamiyoMemory, makeup: Makeup) -> Iterator[Growth]:
+    """The germinations of each layer that calls for one and can have one, unhealthiest layer first; none while paused."""
+    for signals in () if observation.state.paused else _signals_by_layer(observation):
         site = _site(signals, observation.state)
         options = makeup.blueprints(site, observation.state, memory) if site else None
         if site and options and options.ranked:
-            yield germinations(site, options, makeup.grafting, observation)
+            yield Growth(site, options)
 
 
 def _signals_by_layer(observation: Observation) -> list[tuple[HealthSignal, ...]]:

@@ -44,7 +44,7 @@ def legal_actions(state: RunState, ordered: Iterable[Command] = ()) -> LegalActi
     """The choice of a boundary, ``ordered`` germinations of this boundary taken off: their places and their seeds.
 
     A blueprint reads what the configuration says it reads; what else a policy may order with it is no part of the
-    choice. While no place is free there is only to wait.
+    choice. While no place is free, or growth is paused from outside, there is only to wait.
     """
     taken = frozenset(command.seed for command in ordered if isinstance(command, Germinate))
     return _legal_actions(_Same(state), taken)
@@ -98,6 +98,31 @@ def _plants(
 def _takes(graph: _Same[BlueprintGraph], name: BlueprintId, read: int, chunk: int) -> bool:
     """Whether the graph is the one it is named after, and fits."""
     return blueprint_id(graph.held) == name and fits(graph.held, read=read, chunk=chunk)
+
+
+@final
+class Numbering:
+    """The numbers of legal germinations, for who asks for many: ``LegalActions.index`` looks through the seeds each time."""
+
+    __slots__ = ("_slots",)
+
+    def __init__(self, legal: LegalActions) -> None:
+        self._slots: dict[SeedId, tuple[int, Plot]] = {}
+        first = 1
+        for plot in legal.plots:
+            row = len(plot.plants) * len(plot.graftings)
+            self._slots.update((seed, (first + at * row, plot)) for at, seed in enumerate(plot.seeds))
+            first += len(plot)
+
+    def of(self, command: Command) -> int | None:
+        """The number of a germination; None for what is no legal one."""
+        if not isinstance(command, Germinate) or command.seed not in self._slots:
+            return None
+        first, plot = self._slots[command.seed]
+        plant = Plant(blueprint_id=command.blueprint_id, reads=command.reads)
+        if plant not in plot.plants or command.grafting not in plot.graftings:
+            return None
+        return first + plot.plants.index(plant) * len(plot.graftings) + plot.graftings.index(command.grafting)
 
 
 def fitting(seed: SeedId, state: RunState) -> tuple[BlueprintRecord, ...]:

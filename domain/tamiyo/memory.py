@@ -12,7 +12,9 @@ from pydantic import Field
 from domain.identifiers import BlueprintId, SeedId
 from domain.lifecycle import Stage
 from domain.run import RunState
+from domain.tamiyo.bandit_settings import SeedSelection
 from domain.tamiyo.config import TamiyoConfig
+from domain.tamiyo.performance import Performance, performances_after, samples_of
 from domain.tamiyo.plateau import Plateau
 from domain.values import Value
 
@@ -45,6 +47,14 @@ class Penalty(Value):
 
 
 @final
+class SeedPerformance(Value):
+    """What growing a seed has come to so far."""
+
+    seed: SeedId
+    performance: Performance
+
+
+@final
 class TamiyoMemory(Value):
     """Plateau counter, open adaptations, and what failed where."""
 
@@ -54,6 +64,8 @@ class TamiyoMemory(Value):
     """In order of seed and blueprint."""
     failed_at: int | None = None
     """Epoch at which a failure was last noticed."""
+    performances: tuple[SeedPerformance, ...] = Field(default=(), exclude_if=lambda entries: not entries)
+    """What growing each seed has come to, by seed; kept where seeds are chosen by it."""
 
     def penalty(self, seed: SeedId, blueprint: BlueprintId) -> float:
         """Points against this blueprint in this slot, 0 when it never failed there."""
@@ -71,7 +83,14 @@ def remember(memory: TamiyoMemory, state: RunState, config: TamiyoConfig) -> Tam
         open_adaptations=_open_adaptations(state),
         penalties=_penalties(memory, failed),
         failed_at=state.epoch if failed else memory.failed_at,
+        performances=() if config.seed_selection is SeedSelection.NEED else _performances(memory, state),
     )
+
+
+def _performances(memory: TamiyoMemory, state: RunState) -> tuple[SeedPerformance, ...]:
+    known = {entry.seed: entry.performance for entry in memory.performances}
+    after = performances_after(known, ((seed.seed_id, sample) for seed, sample in samples_of(state)))
+    return tuple(SeedPerformance(seed=seed, performance=after[seed]) for seed in sorted(after))
 
 
 def _is_open(entry: OpenAdaptation, state: RunState) -> bool:

@@ -35,6 +35,11 @@ class Plateau(Value):
         reference = accuracy if compare_with == "previous" else self.reference
         return type(self)(epochs=self.epochs + 1, reference=reference)
 
+    @property
+    def said(self) -> str:
+        """How a reason puts it."""
+        return f"no improvement for {self.epochs} epochs"
+
     def restarted(self, accuracy: float) -> Self:
         """The plateau of a network that has just changed: nothing counted yet."""
         return type(self)(reference=accuracy if math.isfinite(accuracy) else None)
@@ -58,6 +63,7 @@ def obstacles(plateau: Plateau, state: RunState, config: TamiyoConfig, failed_at
     rests_until = 0 if failed_at is None else failed_at + config.cool_down_epochs
     failures = state.consecutive_failures
     conditions = (
+        (state.paused, "growth is paused from outside"),
         (not math.isfinite(metrics.train_loss + metrics.validation_loss), "a loss is not finite"),
         (accuracy >= config.acc_threshold, f"accuracy {accuracy:.3f} has reached {config.acc_threshold:g}"),
         (
@@ -74,6 +80,8 @@ def obstacles(plateau: Plateau, state: RunState, config: TamiyoConfig, failed_at
 
 
 def places_free(state: RunState) -> int:
-    """Adaptations that could open now without waiting: places less the seeds in the host and in the queue."""
+    """Adaptations that could open now without waiting: places less the seeds in the host and in the queue; none while paused."""
+    if state.paused:
+        return 0
     waiting = sum(seed.stage is Stage.GERMINATING for seed in state.seeds.values())
     return max(state.started.tamiyo_config.max_active_seeds - len(state.active) - waiting, 0)

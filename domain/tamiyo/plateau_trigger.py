@@ -1,6 +1,7 @@
 """The design's trigger: emergency, housekeeping, then a plateau calls for the seed in greatest need.
 
-Source: Tamiyo v0.1a §3, in the order of the design's epoch. When it calls is in ``plateau.obstacles``.
+Source: Tamiyo v0.1a §3, in the order of the design's epoch. When it calls is in ``plateau.obstacles``. Which seed it calls
+for the configuration may leave to one of the bandits of ``seed_selection``.
 """
 
 from __future__ import annotations
@@ -8,25 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domain.commands import Considered, Decision, Germinate, Wait
-from domain.tamiyo.candidates import Candidate, rank_candidates
+from domain.header import Rule
+from domain.tamiyo.bandit_settings import SeedSelection
+from domain.tamiyo.candidates import Candidate, rank_candidates, vetoed_seeds
+from domain.tamiyo.config import BlueprintSelectionStrategy, TamiyoConfig
 from domain.tamiyo.emergency import emergency
-from domain.tamiyo.growth import Makeup, Site, germinations
+from domain.tamiyo.growth import Growth, Makeup, Site, germinations
 from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.memory import TamiyoMemory, remember
 from domain.tamiyo.plateau import obstacles
-from domain.tamiyo.policy import Alternative, Observation, Step
+from domain.tamiyo.policy import Alternative, Observation, Randomness, Step
+from domain.tamiyo.seed_selection import chosen_by_bandit
 
 
-def step_at_plateau(observation: Observation, memory: TamiyoMemory, makeup: Makeup) -> Step[TamiyoMemory]:
+def step_at_plateau(
+    observation: Observation, memory: TamiyoMemory, makeup: Makeup, random: Randomness
+) -> Step[TamiyoMemory]:
     """An emergency and nothing else; or housekeeping, and a germination when the trigger fires."""
     rollback = emergency(observation)
     if rollback:
         return Step(rollback, remembering_plateau(observation, memory, germinated=False))
-    decisions = housekeeping(observation)
-    growth = next(alternatives_at_plateau(observation, memory, makeup), None)
+    decisions = (*housekeeping(observation), *makeup.regrafting(observation))
+    growth = _growth_at_plateau(observation, memory, makeup, random)
     if growth is not None:
-        decisions = (*decisions, growth.decision)
-    germinated = growth is not None and isinstance(growth.decision.command, Germinate)
+        decisions = (*decisions, growth)
+    germinated = growth is not None and isinstance(growth.command, Germinate)
     return Step(decisions, remembering_plateau(observation, memory, germinated=germinated))
 
 
@@ -39,12 +46,18 @@ def remembering_plateau(observation: Observation, memory: TamiyoMemory, *, germi
     return memory.model_copy(update={"plateau": memory.plateau.restarted(accuracy)})
 
 
+def draws_its_growth(config: TamiyoConfig) -> bool:
+    """Whether what germinates at a plateau is drawn, so that nothing weighed is the one thing that it would take."""
+    none = config.blueprint_selection_strategy is BlueprintSelectionStrategy.NONE
+    return none or config.seed_selection is not SeedSelection.NEED
+
+
 def alternatives_at_plateau(observation: Observation, memory: TamiyoMemory, makeup: Makeup) -> Iterator[Alternative]:
     """What may be ordered where the trigger fires, best first; a recorded wait alone where nothing can be grown."""
     state = observation.state
     config = state.started.tamiyo_config
     memory = remember(memory, state, config)
-    if not obstacles(memory.plateau, state, config, memory.failed_at):
+    if not (draws_its_growth(config) or obstacles(memory.plateau, state, config, memory.failed_at)):
         yield from germinations_at(
             rank_candidates(observation.reports, state, config.health_weights), observation, memory, makeup
         )
@@ -57,41 +70,70 @@ def germinations_at(
 
     ``memory`` is that of this boundary.
     """
-    seeds = tuple(candidate.considered for candidate in candidates)
+    growth = _growth(candidates, observation, memory, makeup)
+    if isinstance(growth, Growth):
+        yield from germinations(growth.site, growth.options, makeup.grafting, observation)
+    else:
+        yield Alternative(growth, 0.0)
+
+
+def _growth_at_plateau(
+    observation: Observation, memory: TamiyoMemory, makeup: Makeup, random: Randomness
+) -> Decision | None:
+    """The germination that a plateau calls for, or a recorded wait; None where nothing calls."""
+    state = observation.state
+    config = state.started.tamiyo_config
+    memory = remember(memory, state, config)
+    if obstacles(memory.plateau, state, config, memory.failed_at):
+        return None
+    if config.seed_selection is not SeedSelection.NEED:
+        return chosen_by_bandit(observation, memory, makeup, random, *_calls(observation, memory))
+    candidates = rank_candidates(observation.reports, state, config.health_weights)
+    growth = _growth(candidates, observation, memory, makeup)
+    return growth.taken(makeup.grafting, observation, random) if isinstance(growth, Growth) else growth
+
+
+def _growth(
+    candidates: tuple[Candidate, ...], observation: Observation, memory: TamiyoMemory, makeup: Makeup
+) -> Growth | Decision:
+    """Where to grow and what could be put there: the neediest candidate that anything may be put into; else a wait."""
+    vetoed = vetoed_seeds(observation.state)
+    seeds = (*(candidate.considered for candidate in candidates), *vetoed)
     if not candidates:
-        yield _wait(f"{_plateau(memory)}, but no seed is free to germinate")
-        return
+        return _wait(f"{memory.plateau.said}, but no seed is free to germinate", vetoed)
     refused: tuple[Considered, ...] = ()
     for candidate in candidates:
         site = _site(candidate, seeds, observation, memory)
         options = makeup.blueprints(site, observation.state, memory)
         if options.ranked:
-            yield from germinations(site, options, makeup.grafting, observation)
-            return
+            return Growth(site, options)
+        if Rule.CHOICES_EXPLAINED in observation.state.started.rules:
+            refusal = Considered(option=f"seed {candidate.seed}", score=0.0, note="no blueprint may be put into it")
+            seeds = (*seeds, refusal)
         refused = refused or options.considered
-    reason = f"{_plateau(memory)}, but no blueprint may be put into any of {len(candidates)} seeds"
-    yield _wait(reason, (*seeds, *refused))
+    reason = f"{memory.plateau.said}, but no blueprint may be put into any of {len(candidates)} seeds"
+    return _wait(reason, (*seeds, *refused))
+
+
+def _wait(reason: str, considered: tuple[Considered, ...]) -> Decision:
+    return Decision(command=Wait(), reason=reason, considered=considered)
 
 
 def _site(candidate: Candidate, seeds: tuple[Considered, ...], observation: Observation, memory: TamiyoMemory) -> Site:
-    config = observation.state.started.tamiyo_config
-    surety = min(1.0, memory.plateau.epochs / config.plateau_patience)
+    calls, surety = _calls(observation, memory)
     return Site(
         seed=candidate.seed,
         health=1.0 - candidate.need,
-        reason=(
-            f"{_plateau(memory)} at accuracy {observation.metrics.validation_accuracy:.3f} under "
-            f"{config.acc_threshold:g}: seed {candidate.seed} is in greatest need ({candidate.need:.3f})"
-        ),
+        reason=f"{calls}: seed {candidate.seed} is in greatest need ({candidate.need:.3f})",
         confidence=surety,
         urgency=surety,
         considered=seeds,
     )
 
 
-def _wait(reason: str, considered: tuple[Considered, ...] = ()) -> Alternative:
-    return Alternative(Decision(command=Wait(), reason=reason, considered=considered), 0.0)
-
-
-def _plateau(memory: TamiyoMemory) -> str:
-    return f"no improvement for {memory.plateau.epochs} epochs"
+def _calls(observation: Observation, memory: TamiyoMemory) -> tuple[str, float]:
+    """What the trigger says, and how surely, [0, 1]."""
+    config = observation.state.started.tamiyo_config
+    accuracy = observation.metrics.validation_accuracy
+    said = f"{memory.plateau.said} at accuracy {accuracy:.3f} under {config.acc_threshold:g}"
+    return said, min(1.0, memory.plateau.epochs / config.plateau_patience)

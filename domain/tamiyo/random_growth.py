@@ -8,7 +8,7 @@ from typing import Final, final
 from domain.commands import Decision, Germinate, GraftingStrategy, LegalActions, Odds, Wait
 from domain.identifiers import SeedId
 from domain.run import RunState
-from domain.tamiyo.blueprint_strategies import reads_of
+from domain.tamiyo.blueprint_terms import reads_of
 from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step

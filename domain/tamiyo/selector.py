@@ -6,7 +6,7 @@ from domain.commands import Considered
 from domain.lifecycle import Stage
 from domain.run import RunState
 from domain.shapes import memory_mb
-from domain.tamiyo.blueprint_strategies import reads_of
+from domain.tamiyo.blueprint_terms import reads_of
 from domain.tamiyo.growth import Option, Options, Site
 from domain.tamiyo.legal import fitting
 from domain.tamiyo.memory import TamiyoMemory

@@ -33,6 +33,17 @@ class DeploymentPath(Enum):
     MANUAL_REVIEW = "manual_review"
     """Risk from 0.4 on: only where speculative blueprints are allowed by name of the configuration."""
 
+    @classmethod
+    def of_level(cls, level: ConfidenceLevel) -> DeploymentPath:
+        """The path of a confidence level."""
+        match level:
+            case ConfidenceLevel.HIGH:
+                return cls.AUTOMATIC
+            case ConfidenceLevel.MODERATE:
+                return cls.HARDWARE_APPROVAL
+            case ConfidenceLevel.SPECULATIVE:
+                return cls.MANUAL_REVIEW
+
 
 @final
 class Examination(Value):

@@ -6,11 +6,17 @@ Source: Urabrask v0.1a: P(failure) from a gradient-boosted tree, or a logistic r
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, final
+import math
+from typing import Final, Literal, final
 
+import numpy as np
 from pydantic import Field
 
+from domain.blueprint import WEP
 from domain.values import Value
+
+OUTLYING: Final = 8.0
+"""Scales from its mean at which a feature counts no further: an exploded gradient must not drown everything else."""
 
 
 @final
@@ -22,6 +28,14 @@ class Tree(Value):
     left: tuple[int, ...]
     right: tuple[int, ...]
     values: tuple[float, ...]
+
+    def value(self, features: tuple[float, ...]) -> float:
+        """Value of the leaf that the features lead to: left where a feature is at most the threshold."""
+        at = 0
+        while self.features[at] >= 0:
+            is_left = features[self.features[at]] <= self.thresholds[at]
+            at = self.left[at] if is_left else self.right[at]
+        return self.values[at]
 
 
 @final
@@ -49,3 +63,26 @@ class RiskModel(Value):
     def digest(self) -> str:
         """SHA-256 of the model: its version."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def standardised(self, wep: WEP) -> tuple[float, ...]:
+        """The features of a profile in scales from their means, within ``OUTLYING``; one that it lacks is 0."""
+        known = dict(wep)
+        return tuple(
+            min(max((known[name] - mean) / scale, -OUTLYING), OUTLYING) if name in known else 0.0
+            for name, mean, scale in zip(self.features, self.means, self.scales, strict=True)
+        )
+
+    def log_odds(self, wep: WEP) -> float:
+        """Logarithm of the odds of failing."""
+        features = self.standardised(wep)
+        if self.kind == "logistic":
+            pairs = zip(self.coefficients, features, strict=True)
+            return self.intercept + math.fsum(coefficient * feature for coefficient, feature in pairs)
+        # Trees are grown on float32, and a threshold may fall between a float64 and its float32.
+        narrow = tuple(float(np.float32(feature)) for feature in features)
+        return self.intercept + self.learning_rate * math.fsum(tree.value(narrow) for tree in self.trees)
+
+    def score(self, wep: WEP) -> float:
+        """P(failure), [0, 1]."""
+        odds = self.log_odds(wep)
+        return 1.0 / (1.0 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1.0 + math.exp(odds))

@@ -9,6 +9,7 @@ chance that the blueprint fails to earn its keep; stability is judged from the s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from domain.blueprint import (
@@ -34,13 +35,16 @@ REFERENCE_READ: Final = 32
 REFERENCE_CHUNK: Final = 8
 """Units of the slot that energy, power and memory are estimated for."""
 
+Entry = tuple[BlueprintGraph, BlueprintMetadata]
+"""What is registered of a blueprint."""
+
 JOULES_PER_FLOP: Final = 5e-11
 """A laptop processor's 20 GFLOP/s a watt."""
 SAMPLES_PER_SECOND: Final = 10_000
 """Throughput at which the power estimate holds."""
 
 
-def _residual(*hidden: Node, inner: str) -> BlueprintGraph:
+def residual(*hidden: Node, inner: str) -> BlueprintGraph:
     """Nodes, then a linear layer to the chunk that starts at zero and reads ``inner``."""
     out = node("out", Op.LINEAR, inner, out="chunk", init="zero")
     return BlueprintGraph(nodes=(node("read", Op.READ), *hidden, out), output="out")
@@ -48,17 +52,17 @@ def _residual(*hidden: Node, inner: str) -> BlueprintGraph:
 
 def residual_mlp(hidden: int) -> BlueprintGraph:
     """Chunk + W2 gelu(W1 read), ``hidden`` units wide."""
-    return _residual(node("up", Op.LINEAR, "read", out=hidden), node("bent", Op.GELU, "up"), inner="bent")
+    return residual(node("up", Op.LINEAR, "read", out=hidden), node("bent", Op.GELU, "up"), inner="bent")
 
 
 def bottleneck_adapter(hidden: int) -> BlueprintGraph:
     """Chunk + W2 relu(W1 read) through a narrow middle. Source: Houlsby et al. 2019."""
-    return _residual(node("down", Op.LINEAR, "read", out=hidden), node("bent", Op.RELU, "down"), inner="bent")
+    return residual(node("down", Op.LINEAR, "read", out=hidden), node("bent", Op.RELU, "down"), inner="bent")
 
 
 def low_rank_residual(rank: int) -> BlueprintGraph:
     """Chunk + B A read, linear. Source: LoRA, Hu et al. 2021."""
-    return _residual(node("down", Op.LINEAR, "read", out=rank, bias=False), inner="down")
+    return residual(node("down", Op.LINEAR, "read", out=rank, bias=False), inner="down")
 
 
 def se_gate(hidden: int) -> BlueprintGraph:
@@ -77,7 +81,7 @@ def se_gate(hidden: int) -> BlueprintGraph:
 
 def glu(hidden: int) -> BlueprintGraph:
     """Chunk + W3 (W1 read * sigmoid(W2 read)). Source: Dauphin et al. 2017."""
-    return _residual(
+    return residual(
         node("value", Op.LINEAR, "read", out=hidden),
         node("logit", Op.LINEAR, "read", out=hidden),
         node("gate", Op.SIGMOID, "logit"),
@@ -88,7 +92,7 @@ def glu(hidden: int) -> BlueprintGraph:
 
 def depthwise_convolution(channels: int) -> BlueprintGraph:
     """Depthwise convolution of 3 over the features, a pointwise one, and a projection to the chunk."""
-    return _residual(
+    return residual(
         node("line", Op.RESHAPE, "read", shape=(1, -1)),
         node("local", Op.CONVOLUTION_1D, "line", out=channels, kernel=3, depthwise=True),
         node("bent", Op.GELU, "local"),
@@ -101,7 +105,7 @@ def depthwise_convolution(channels: int) -> BlueprintGraph:
 
 def mini_self_attention(tokens: int, channels: int) -> BlueprintGraph:
     """One head over ``tokens`` learned views of what it reads, each ``channels`` wide. Source: Vaswani et al. 2017."""
-    return _residual(
+    return residual(
         node("embedded", Op.LINEAR, "read", out=tokens * channels),
         node("tokens", Op.RESHAPE, "embedded", shape=(tokens, channels)),
         node("query", Op.LINEAR, "tokens", out=channels, bias=False),
@@ -118,29 +122,30 @@ def mini_self_attention(tokens: int, channels: int) -> BlueprintGraph:
     )
 
 
-def _on_chunk(*nodes: Node, combine: Combine = Combine.ADD) -> BlueprintGraph:
-    """A graph that looks at its chunk alone and ends in its last node."""
-    return BlueprintGraph(nodes=(node("chunk", Op.CHUNK), *nodes), output=nodes[-1].name, combine=combine)
+def on_chunk(*nodes: Node, combine: Combine = Combine.ADD, latent: str | None = None) -> BlueprintGraph:
+    """A graph that looks at its chunk and ends in its last node."""
+    held = (node("chunk", Op.CHUNK), *nodes)
+    return BlueprintGraph(nodes=held, output=nodes[-1].name, combine=combine, latent=latent)
 
 
 def layer_norm() -> BlueprintGraph:
     """Chunk + gain * normalised(chunk) + bias, both from zero. Needs chunks of 2 units or more."""
-    return _on_chunk(node("out", Op.LAYER_NORM, "chunk", init="zero"))
+    return on_chunk(node("out", Op.LAYER_NORM, "chunk", init="zero"))
 
 
 def rms_norm() -> BlueprintGraph:
     """Chunk + gain * chunk / rms(chunk), from zero. Needs chunks of 2 units or more."""
-    return _on_chunk(node("out", Op.RMS_NORM, "chunk", init="zero"))
+    return on_chunk(node("out", Op.RMS_NORM, "chunk", init="zero"))
 
 
 def no_op() -> BlueprintGraph:
     """Chunk + 0: the placebo. It has no parameters, can be grafted, gains nothing and is culled."""
-    return _on_chunk(node("out", Op.SCALE, "chunk", factor=0.0))
+    return on_chunk(node("out", Op.SCALE, "chunk", factor=0.0))
 
 
 def soft_clamp(limit: float) -> BlueprintGraph:
     """Limit * tanh(chunk / limit), a fixed function that holds outliers under ``limit``."""
-    return _on_chunk(
+    return on_chunk(
         node("inner", Op.SCALE, "chunk", factor=1.0 / limit),
         node("bent", Op.TANH, "inner"),
         node("out", Op.SCALE, "bent", factor=limit),
@@ -150,10 +155,10 @@ def soft_clamp(limit: float) -> BlueprintGraph:
 
 def unit_rms() -> BlueprintGraph:
     """Chunk / rms(chunk), a fixed function. Needs chunks of 2 units or more."""
-    return _on_chunk(node("out", Op.RMS_NORM, "chunk", affine=False), combine=Combine.BLEND)
+    return on_chunk(node("out", Op.RMS_NORM, "chunk", affine=False), combine=Combine.BLEND)
 
 
-def _entry(
+def entry(
     name: str,
     graph: BlueprintGraph,
     *,
@@ -163,13 +168,16 @@ def _entry(
     text: str,
     reads: Reads = Reads.BOTH,
     strategy: GraftingStrategy = GraftingStrategy.FIXED_RAMP,
+    risky: bool = False,
     tags: tuple[str, ...] = (),
     use_cases: tuple[str, ...] = (),
-) -> tuple[BlueprintGraph, BlueprintMetadata]:
+) -> Entry:
+    """A graph with its metadata; level from the risk, energy and memory for a slot of the reference's size."""
     joules = flops(graph, read=REFERENCE_READ, chunk=REFERENCE_CHUNK) * JOULES_PER_FLOP
     metadata = BlueprintMetadata(
         name=name,
         default_reads=reads,
+        risky=risky,
         encrypted_capable=True,
         tamiyo=TamiyoMetadata(use_cases=use_cases),
         urabrask=UrabraskMetadata(
@@ -193,8 +201,8 @@ def _entry(
     return graph, metadata
 
 
-INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
-    _entry(
+INITIAL: Final[tuple[Entry, ...]] = (
+    entry(
         "residual_mlp",
         residual_mlp(32),
         gain=0.110,
@@ -204,7 +212,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         tags=("mlp",),
         use_cases=("ACCURACY",),
     ),
-    _entry(
+    entry(
         "wide_residual_mlp",
         residual_mlp(64),
         gain=0.114,
@@ -214,7 +222,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         tags=("mlp",),
         use_cases=("ACCURACY",),
     ),
-    _entry(
+    entry(
         "bottleneck_adapter",
         bottleneck_adapter(8),
         gain=0.090,
@@ -224,7 +232,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         tags=("adapter",),
         use_cases=("CPU_SAVING",),
     ),
-    _entry(
+    entry(
         "low_rank_residual",
         low_rank_residual(4),
         gain=0.009,
@@ -234,7 +242,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         tags=("adapter", "linear"),
         use_cases=("CPU_SAVING",),
     ),
-    _entry(
+    entry(
         "se_gate",
         se_gate(16),
         gain=0.110,
@@ -244,7 +252,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         tags=("gate",),
         use_cases=("CPU_SAVING",),
     ),
-    _entry(
+    entry(
         "glu",
         glu(32),
         gain=0.090,
@@ -254,7 +262,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         tags=("gate", "mlp", "unmeasured"),
         use_cases=("ACCURACY",),
     ),
-    _entry(
+    entry(
         "depthwise_convolution",
         depthwise_convolution(8),
         gain=0.077,
@@ -264,7 +272,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         tags=("convolution",),
         strategy=GraftingStrategy.PERFORMANCE_LINKED,
     ),
-    _entry(
+    entry(
         "mini_self_attention",
         mini_self_attention(4, 8),
         gain=0.090,
@@ -274,7 +282,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         tags=("attention",),
         strategy=GraftingStrategy.DRIFT_CONTROLLED,
     ),
-    _entry(
+    entry(
         "layer_norm",
         layer_norm(),
         gain=0.0,
@@ -284,7 +292,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         reads=Reads.CHUNK,
         tags=("norm", "unmeasured"),
     ),
-    _entry(
+    entry(
         "rms_norm",
         rms_norm(),
         gain=0.0,
@@ -294,7 +302,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         reads=Reads.CHUNK,
         tags=("norm", "unmeasured"),
     ),
-    _entry(
+    entry(
         "no_op",
         no_op(),
         gain=0.0,
@@ -304,7 +312,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         reads=Reads.CHUNK,
         tags=("placebo", "fixed"),
     ),
-    _entry(
+    entry(
         "soft_clamp",
         soft_clamp(4.0),
         gain=0.0,
@@ -314,7 +322,7 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
         reads=Reads.CHUNK,
         tags=("fixed", "unmeasured"),
     ),
-    _entry(
+    entry(
         "unit_rms",
         unit_rms(),
         gain=0.0,
@@ -328,10 +336,10 @@ INITIAL: Final[tuple[tuple[BlueprintGraph, BlueprintMetadata], ...]] = (
 """Graph and metadata of each, in order of their numbers."""
 
 
-def registrations(epoch: int = 0) -> tuple[BlueprintRegistered, ...]:
-    """The events that register ``INITIAL`` in an empty library: the same bytes every time."""
+def registrations(epoch: int = 0, entries: Iterable[Entry] = INITIAL) -> tuple[BlueprintRegistered, ...]:
+    """The events that register ``entries`` in an empty library: the same bytes every time."""
     library, events = BlueprintLibrary(), []
-    for graph, metadata in INITIAL:
+    for graph, metadata in entries:
         event = decide(library, Register(graph=graph, metadata=metadata), epoch)
         assert isinstance(event, BlueprintRegistered)
         library = evolve(library, event)

@@ -69,6 +69,12 @@ def planted_library(events: Iterable[DomainEvent]) -> tuple[LibraryEvent, ...]:
     return tuple(event for event in events if event.epoch == 0 and isinstance(event, LIBRARY_EVENTS))
 
 
+def provenance_head(events: Iterable[DomainEvent]) -> str:
+    """The hash of the last library event among ``events``, unchecked; the genesis where there is none."""
+    heads = [event.hash for event in events if isinstance(event, LIBRARY_EVENTS)]
+    return heads[-1] if heads else GENESIS
+
+
 def chain(event: EventT) -> EventT:
     """The event with its ``hash``: SHA-256 of ``previous_hash`` and the canonical JSON of the rest. Source: Urza §5."""
     return event.model_copy(update={"hash": _hash(event)})

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal, final
 from urllib.parse import parse_qsl
 
 from engine.journal.blobs import BlobPlace, blobs_beside
+from engine.journal.cipher import Cipher, agreed, cipher_of
 from engine.journal.errors import StorageFailed, UnknownStore
 from engine.journal.failures import translated
 
@@ -40,12 +41,17 @@ class Opened:
     blobs: BlobPlace
     name: str
     """The address without a password: what messages say."""
+    is_encrypted: bool = False
 
 
-def open_store(url: str) -> Opened:
-    """Open or make what ``url`` names. Raises UnknownStore, NotAJournal, JournalTooNew, StorageFailed."""
+def open_store(url: str, key: str | None = None) -> Opened:
+    """Open or make what ``url`` names, encrypted with ``key`` if there is one (see ``cipher``).
+
+    Raises UnknownStore, KeyRefused, NotAJournal, JournalTooNew, StorageFailed.
+    """
+    cipher = None if key is None else cipher_of(key)
     if _SERVER.match(url):
-        return _on_a_server(url)
+        return _on_a_server(url, cipher)
     scheme, _, place = url.partition(":///")
     name, _, query = place.partition("?")
     if scheme != "sqlite" or not name:
@@ -53,10 +59,10 @@ def open_store(url: str) -> Opened:
             f"no store answers to {_without_password(url)!r}; use sqlite:///relative/path.db, "
             "sqlite:////absolute/path.db or postgresql://user:password@host:port/database"
         )
-    return _in_a_file(url, Path(name), query)
+    return _in_a_file(url, Path(name), query, cipher)
 
 
-def _in_a_file(url: str, path: Path, query: str) -> Opened:
+def _in_a_file(url: str, path: Path, query: str, cipher: Cipher | None) -> Opened:
     from engine.journal.datastore import JournalDatastore
     from engine.journal.recorder import JournalRecorder
 
@@ -70,10 +76,25 @@ def _in_a_file(url: str, path: Path, query: str) -> Opened:
         except OSError as error:
             raise StorageFailed(f"cannot make {path.parent}: {error.strerror}; choose another folder") from error
         store = JournalRecorder(JournalDatastore(path, synchronous=synchronous))
-    return Opened(store, blobs_beside(path), url)
+    return _agreed(Opened(store, blobs_beside(path, cipher), url), cipher)
 
 
-def _on_a_server(url: str) -> Opened:
+def _agreed(opened: Opened, cipher: Cipher | None) -> Opened:
+    """What was opened, with the cipher around its store if there is one. Raises KeyRefused; it is then closed."""
+    try:
+        with translated(opened.name):
+            if agreed(opened.store, opened.name, cipher) is None:
+                return opened
+    except BaseException:
+        opened.store.close()
+        raise
+    from engine.journal.encrypted import EncryptedStore
+
+    assert cipher is not None, "a journal was encrypted without a cipher"
+    return Opened(EncryptedStore(opened.store, cipher), opened.blobs, opened.name, is_encrypted=True)
+
+
+def _on_a_server(url: str, cipher: Cipher | None) -> Opened:
     try:
         from engine.journal.postgres import PostgresJournalRecorder
         from engine.journal.postgres_blobs import PostgresBlobs
@@ -90,7 +111,7 @@ def _on_a_server(url: str) -> Opened:
     synchronous = _chosen(address.name, ours[-1].removeprefix(_OPTION) if ours else "normal")
     with translated(address.name):
         store = PostgresJournalRecorder(PostgresJournalDatastore(address, synchronous=synchronous))
-    return Opened(store, PostgresBlobs(store.datastore, address.name), address.name)
+    return _agreed(Opened(store, PostgresBlobs(store.datastore, address.name, cipher), address.name), cipher)
 
 
 def _chosen(name: str, value: str) -> Synchronous:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from domain.events import DomainEvent
 from engine.journal.blobs import write_atomically
 from engine.journal.claims import Claim, redeem
-from engine.journal.errors import Damage, JournalDamaged, JournalTooNew, NotAJournal, StorageFailed
+from engine.journal.errors import Damage, JournalDamaged, JournalTooNew, KeyRefused, NotAJournal, StorageFailed
 from engine.journal.names import checked
 from engine.journal.seals import Head, Row, check_of, verify_chain
 
@@ -29,11 +29,13 @@ _CLOSED: Final = "regrow.archive-closed.v1"
 _DATA: Final = b',"data":'
 
 
-def export_run(journal: Journal, run_id: str, path: Path) -> None:
-    """Verify a run and write it to ``path``, whole or not at all.
+def export_run(journal: Journal, run_id: str, path: Path, *, decrypt: bool = False) -> None:
+    """Verify a run and write it to ``path``, whole or not at all. An archive is plain text.
 
-    Raises RunMissing, JournalDamaged, StorageFailed.
+    Raises KeyRefused for an encrypted run unless it is to be decrypted; RunMissing, JournalDamaged, StorageFailed.
     """
+    if journal.is_encrypted and not decrypt:
+        raise KeyRefused(f"{run_id} is encrypted and an archive is plain text; export it with --decrypt to have it so")
     heads = journal.verify(run_id)
     write_atomically(Path(path), _lines(journal, run_id, heads))
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol, final
 
+from engine.journal.cipher import Cipher
 from engine.journal.errors import BlobDamaged, BlobMissing, StorageFailed
 from engine.journal.names import checked
 
@@ -63,6 +64,16 @@ def unharmed(digest: str, content: bytes) -> bytes:
     return content
 
 
+def decrypted(digest: str, stored: bytes, cipher: Cipher | None) -> bytes:
+    """The content of the blob ``digest`` behind what is stored of it. Raises BlobDamaged unless it is whole."""
+    if cipher is None:
+        return unharmed(digest, stored)
+    try:
+        return unharmed(digest, cipher.decrypt(stored))
+    except ValueError as error:
+        raise BlobDamaged(f"blob {digest} is damaged: it cannot be decrypted; restore it from a copy") from error
+
+
 def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
     """Put ``parts``, one after the other, at ``path``, whole or not at all, on the disk when this returns. Raises StorageFailed."""
     if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
@@ -98,10 +109,11 @@ def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
 
 @final
 class FolderBlobs:
-    """The blobs of one run, one file each."""
+    """The blobs of one run, one file each, encrypted where there is a cipher."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cipher: Cipher | None = None) -> None:
         self.folder = folder
+        self._cipher = cipher
 
     def path(self, digest: str) -> Path:
         """Where the blob ``digest`` lies or would lie. Raises BlobMissing for what is no SHA-256."""
@@ -110,10 +122,16 @@ class FolderBlobs:
     def put(self, content: bytes) -> str:
         """Keep ``content`` and return its SHA-256. The same content twice is kept once. Raises StorageFailed."""
         digest = hashlib.sha256(content).hexdigest()
-        path = self.path(digest)
-        if not path.is_file() or path.read_bytes() != content:
-            write_atomically(path, [content])
+        if not self._holds(digest):
+            write_atomically(self.path(digest), [content if self._cipher is None else self._cipher.encrypt(content)])
         return digest
+
+    def _holds(self, digest: str) -> bool:
+        try:
+            self.get(digest)
+        except (BlobMissing, BlobDamaged):
+            return False
+        return True
 
     def get(self, digest: str) -> bytes:
         """The content filed under ``digest``. Raises BlobMissing, or BlobDamaged if its hash is another."""
@@ -124,7 +142,7 @@ class FolderBlobs:
             raise BlobMissing(f"blob {digest} is missing from {self.folder}; restore it from a copy") from None
         except OSError as error:
             raise StorageFailed(f"cannot read {path}: {error.strerror}") from error
-        return unharmed(digest, content)
+        return decrypted(digest, content, self._cipher)
 
     def release(self, digest: str) -> None:
         """Drop the blob ``digest``; one that is not there is dropped already."""
@@ -133,20 +151,21 @@ class FolderBlobs:
 
 @final
 class BlobStore:
-    """All runs' blobs as files, under ``root``."""
+    """All runs' blobs as files, under ``root``, encrypted where there is a cipher."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, cipher: Cipher | None = None) -> None:
         self.root = root
+        self._cipher = cipher
 
     def for_run(self, run_id: str) -> FolderBlobs:
         """The blobs of run ``run_id``; the folder appears with the first blob. Raises RunNameRefused."""
-        return FolderBlobs(self.root / checked(run_id))
+        return FolderBlobs(self.root / checked(run_id), self._cipher)
 
     def drop(self, run_id: str) -> None:
         """Drop every blob of run ``run_id``, and its folder."""
         shutil.rmtree(self.root / checked(run_id), ignore_errors=True)
 
 
-def blobs_beside(file: Path) -> BlobStore:
+def blobs_beside(file: Path, cipher: Cipher | None = None) -> BlobStore:
     """The blobs of the journal in ``file``: ``journal.blobs`` beside ``journal.db``."""
-    return BlobStore(file.with_name(file.stem + ".blobs"))
+    return BlobStore(file.with_name(file.stem + ".blobs"), cipher)

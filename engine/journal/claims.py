@@ -11,7 +11,7 @@ import io
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, final
 
 from domain.events import DomainEvent, LayerHealthReported
-from domain.health import METRICS, LayerHealthReport
+from domain.health import EXTRAS, METRICS, LayerHealthReport
 from domain.values import Column, Value
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def redeem(state: bytes, blobs: RunBlobs) -> bytes:
 
 
 def _columns_to_arrow(report: LayerHealthReport) -> bytes:
-    """Arrow IPC of the metrics (float64) and, if there are any, the error counts (int64), shape (seeds,)."""
+    """Arrow IPC of the columns (float64) and, if there are any, the error counts (int64), shape (seeds,)."""
     import polars
 
-    columns: dict[str, Any] = {name: getattr(report, name).values for name in METRICS}
+    columns: dict[str, Any] = {name: getattr(report, name).values for name in (*METRICS, *report.extras)}
     if report.error_counts:
         columns["error_counts"] = polars.Series("error_counts", report.error_counts, dtype=polars.Int64)
     buffer = io.BytesIO()
@@ -97,7 +97,8 @@ def _columns_to_arrow(report: LayerHealthReport) -> bytes:
 
 def _without_columns(event: LayerHealthReported) -> LayerHealthReported:
     empty = Column([])
-    rest = event.report.model_copy(update={"error_counts": (), **dict.fromkeys(METRICS, empty)})
+    without = {"error_counts": (), **dict.fromkeys(METRICS, empty), **dict.fromkeys(EXTRAS)}
+    rest = event.report.model_copy(update=without)
     return event.model_copy(update={"report": rest})
 
 
@@ -109,7 +110,8 @@ def _with_columns(rest: str, body: bytes) -> LayerHealthReported:
     if tuple(frame.columns[: len(METRICS)]) != METRICS:
         raise ValueError(f"the blob of a health report must hold the columns {METRICS} but holds {frame.columns}")
     event = LayerHealthReported.model_validate_json(rest, strict=False)
-    columns: dict[str, Any] = {name: Column(frame[name].to_numpy()) for name in METRICS}
+    held = [name for name in EXTRAS if name in frame.columns]
+    columns: dict[str, Any] = {name: Column(frame[name].to_numpy()) for name in (*METRICS, *held)}
     if "error_counts" in frame.columns:
         columns["error_counts"] = tuple(frame["error_counts"].to_list())
     return event.model_copy(update={"report": event.report.model_copy(update=columns)})

@@ -20,6 +20,11 @@ class NotAJournal(JournalError):
 
 
 @final
+class KeyRefused(JournalError):
+    """A key is missing, malformed, wrong or not wanted; or something asks for encryption where there is none."""
+
+
+@final
 class JournalTooNew(JournalError):
     """Written by a later version: a newer format, an unknown topic, or a newer version of a known one."""
 

@@ -6,16 +6,17 @@ lacks is here: epochs that are atomic and idempotent, seals, owned topics, names
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, Self, TypeVar, final
 
 from eventsourcing.persistence import IntegrityError
 
-from domain.events import DomainEvent, EpochSealed
-from engine.journal.addresses import open_store
-from engine.journal.blobs import BlobPlace, RunBlobs
+from domain.events import DomainEvent, EpochSealed, RunForked, RunStarted
+from domain.header import RunHeader
+from engine.journal.addresses import Opened, open_store
+from engine.journal.blobs import RunBlobs
 from engine.journal.codec import Codec, Stored
 from engine.journal.entries import Recorded, RunSummary
 from engine.journal.errors import (
@@ -23,12 +24,12 @@ from engine.journal.errors import (
     EpochConflict,
     JournalDamaged,
     JournalError,
+    KeyRefused,
     RunMissing,
 )
 from engine.journal.failures import translated
 from engine.journal.names import checked
 from engine.journal.seals import GENESIS_HEAD, Chain, Head, Row, body, chain_to_seal, verify_chain
-from engine.journal.store import RunStore
 
 EventT = TypeVar("EventT", bound=DomainEvent)
 
@@ -37,23 +38,23 @@ EventT = TypeVar("EventT", bound=DomainEvent)
 class Journal(AbstractContextManager["Journal"]):
     """A journal that is open. Use it as a context manager, or close it."""
 
-    def __init__(self, store: RunStore, blobs: BlobPlace, *, name: str, codec: Codec | None = None) -> None:
-        self._store: Final = store
-        self._blobs: Final = blobs
-        self.name: Final = name
+    def __init__(self, opened: Opened, codec: Codec | None = None) -> None:
+        self._store: Final = opened.store
+        self._blobs: Final = opened.blobs
+        self.name: Final = opened.name
         """The address it was opened under, without a password."""
+        self.is_encrypted: Final = opened.is_encrypted
         self.codec: Final = codec or Codec()
         self._ends: Final[dict[str, Head]] = {}
         self._pasts: Final[dict[str, tuple[list[Row], list[Head]]]] = {}
 
     @classmethod
-    def open(cls, url: str, *, codec: Codec | None = None) -> Journal:
+    def open(cls, url: str, *, key: str | None = None, codec: Codec | None = None) -> Journal:
         """Open or make the journal at ``url``: a file or a PostgreSQL database; ``addresses`` says how to write it.
 
-        Raises UnknownStore, NotAJournal, JournalTooNew, StorageFailed.
+        With a ``key`` it is encrypted. Raises UnknownStore, KeyRefused, NotAJournal, JournalTooNew, StorageFailed.
         """
-        opened = open_store(url)
-        return cls(opened.store, opened.blobs, name=opened.name, codec=codec)
+        return cls(open_store(url, key), codec)
 
     def close(self) -> None:
         """End every ``follow`` and close the file."""
@@ -68,6 +69,19 @@ class Journal(AbstractContextManager["Journal"]):
         self.close()
 
     # Writing
+
+    def admit(self, header: RunHeader) -> None:
+        """Raise KeyRefused if a run under ``header`` has to be encrypted and this journal is plain."""
+        if header.safety.encryption_required and not self.is_encrypted:
+            raise KeyRefused(
+                f"{self.name} is not encrypted but safety.encryption_required is set; make a key with `regrow new-key`, "
+                "put it into REGROW_CIPHER_KEY and name a journal that is new or empty"
+            )
+
+    def _admit(self, events: Iterable[DomainEvent]) -> None:
+        for event in events:
+            if isinstance(event, RunStarted | RunForked):
+                self.admit(event.header)
 
     def new_run_id(self, base: str) -> str:
         """Take the name ``base``, or ``base.2``, ``base.3``, … if it is taken; no other process gets the same."""
@@ -89,6 +103,7 @@ class Journal(AbstractContextManager["Journal"]):
         positions, StorageFailed, JournalBusy. Whatever is raised, nothing of the epoch was recorded, what was recorded
         before stays, and the caller still has its events.
         """
+        self._admit(events[:1])  # where a header comes, it comes first
         seal = _checked_seal(events)
         rows = self.rows(run_id, events, first_position)
         before = self._head_before(run_id, first_position)
@@ -118,6 +133,7 @@ class Journal(AbstractContextManager["Journal"]):
         ``alone`` raises EpochConflict for an epoch that is recorded already, the same one included. What is ``held`` is
         recorded with the next epoch that is not, in one transaction; until then it is nowhere but in memory.
         """
+        self._admit(events[:1])
         rows = self.rows(run_id, events, first_position)
         before = self._head_before(run_id, first_position)
         running = Chain(before.digest, rows)
@@ -207,6 +223,8 @@ class Journal(AbstractContextManager["Journal"]):
         That is ``base`` or the next free name after it, or the id under which the very same run is recorded already.
         """
         checked(base)
+        topics = {topic for kind in (RunStarted, RunForked) for topic in self.codec.topics(kind)}
+        self._admit(self.codec.decode(row.topic, row.state) for row in rows if row.topic in topics)
         for known in self.runs():
             is_namesake = known == base or (known.startswith(f"{base}.") and known[len(base) + 1 :].isdecimal())
             if is_namesake and self.heads(known) == list(heads):

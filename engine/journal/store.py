@@ -6,10 +6,11 @@ recorder with these methods, a place for blobs, and a scheme in ``addresses.open
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
-from eventsourcing.persistence import ApplicationRecorder, Subscription
+from eventsourcing.persistence import Notification
 
 from engine.journal.codec import Stored
 from engine.journal.seals import Head, Row
@@ -72,7 +73,9 @@ class RunStore(Protocol):
         """The latest notification of all runs; None if there is none."""
         ...
 
-    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> AbstractContextManager[Iterator[Notification]]:
         """Every notification after ``gt``, those to come included."""
         ...
 

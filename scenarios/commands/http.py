@@ -12,10 +12,12 @@ from pydantic import ValidationError
 from scenarios.commands.answering import Journal, Json, Run, answer, answering, app, say
 from scenarios.lab import DEFAULT_JOURNAL, Lab
 from scenarios.runs.orders import GrowthOrder, give
+from scenarios.runs.remote import send_order
 from scenarios.specification import BadInput
 
 By = Annotated[str, typer.Option(help="Who orders it; it is recorded.")]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+Bus = Annotated[str | None, typer.Option(help="Over a bus, to a run that is recorded in another journal.")]
 
 
 @app.command()
@@ -40,27 +42,42 @@ def serve(
 
 @app.command()
 def pause(
-    run: Run, *, by: By = "operator", reason: Reason = "", journal: Journal = DEFAULT_JOURNAL, as_json: Json = False
+    run: Run,
+    *,
+    by: By = "operator",
+    reason: Reason = "",
+    bus: Bus = None,
+    journal: Journal = DEFAULT_JOURNAL,
+    as_json: Json = False,
 ) -> None:
     """From the next boundary of a run on let nothing germinate; what has begun goes on."""
-    _order(run, journal, paused=True, by=by, reason=reason, as_json=as_json)
+    _order(run, journal, bus, paused=True, by=by, reason=reason, as_json=as_json)
 
 
 @app.command()
 def unpause(
-    run: Run, *, by: By = "operator", reason: Reason = "", journal: Journal = DEFAULT_JOURNAL, as_json: Json = False
+    run: Run,
+    *,
+    by: By = "operator",
+    reason: Reason = "",
+    bus: Bus = None,
+    journal: Journal = DEFAULT_JOURNAL,
+    as_json: Json = False,
 ) -> None:
     """Let a paused run grow again from its next boundary on."""
-    _order(run, journal, paused=False, by=by, reason=reason, as_json=as_json)
+    _order(run, journal, bus, paused=False, by=by, reason=reason, as_json=as_json)
 
 
-def _order(run: str, journal: str, *, paused: bool, by: str, reason: str, as_json: bool) -> None:
+def _order(run: str, journal: str, bus: str | None, *, paused: bool, by: str, reason: str, as_json: bool) -> None:
     with answering(), Lab(journal) as lab:
         try:
             order = GrowthOrder(paused=paused, by=by, reason=reason)
         except ValidationError as error:
             first = error.errors()[0]
             raise BadInput(f"--{first['loc'][0]}: {first['msg']} but got {first['input']!r}") from error
-        give(lab.journal, run, order)
+        if bus is None:
+            give(lab.journal, run, order)
+        else:
+            send_order(bus, lab.journal, run, order)
         status = "PAUSING" if paused else "RESUMING"
         answer({"run": run, "status": status}, [f"{run}: {status} at its next boundary"], as_json=as_json)

@@ -10,7 +10,9 @@ import typer
 from engine.journal.errors import JournalDamaged
 from scenarios.commands.answering import DAMAGED, DIVERGED, Journal, Json, Run, answer, answering, app, fail
 from scenarios.display import recorded
+from scenarios.evolving.recorded import result as evolution
 from scenarios.lab import DEFAULT_JOURNAL, Lab
+from scenarios.runs.history import is_evolution
 from scenarios.runs.results import RunResult
 
 
@@ -26,7 +28,12 @@ def verify(
     """Climb the rungs and say which was reached."""
     with answering(), Lab(journal) as lab:
         try:
-            reached = lab.verify(run_id, retrain=retrain, first_epoch=first)
+            if is_evolution(lab.journal, run_id):
+                from scenarios.evolving.verifying import verify_evolution  # which takes a while to load
+
+                reached = verify_evolution(lab.journal, run_id, retrain=retrain)
+            else:
+                reached = lab.verify(run_id, retrain=retrain, first_epoch=first)
         except JournalDamaged as damaged:
             damage = {"position": damaged.position, "until": damaged.damage.until, "rule": damaged.damage.rule}
             answer({"run": run_id, "rung": 0, "digest": None, "damage": damage}, [], as_json=as_json)
@@ -37,10 +44,17 @@ def verify(
 
 
 @app.command()
-def export(run_id: Run, file: Path, *, journal: Journal = DEFAULT_JOURNAL, as_json: Json = False) -> None:
+def export(
+    run_id: Run,
+    file: Path,
+    *,
+    decrypt: Annotated[bool, typer.Option("--decrypt", help="Write plain text although the run is encrypted.")] = False,
+    journal: Journal = DEFAULT_JOURNAL,
+    as_json: Json = False,
+) -> None:
     """Write a run as CloudEvents in JSON Lines."""
     with answering(), Lab(journal) as lab:
-        lab.export(run_id, file)
+        lab.export(run_id, file, decrypt=decrypt)
         size = file.stat().st_size
         answer({"run": run_id, "file": str(file), "bytes": size}, [f"{file}: {size} bytes"], as_json=as_json)
 
@@ -49,6 +63,12 @@ def export(run_id: Run, file: Path, *, journal: Journal = DEFAULT_JOURNAL, as_js
 def import_(file: Path, *, journal: Journal = DEFAULT_JOURNAL, as_json: Json = False) -> None:
     """Verify an exported run and record it."""
     with answering(), Lab(journal) as lab:
-        result: RunResult = lab.result(lab.import_(file))
+        name = lab.import_(file)
+        if is_evolution(lab.journal, name):
+            evolved = evolution(lab.journal, name)
+            line = f"{name}: {evolved.generation} generations, digest {evolved.digest}"
+            answer(evolved.model_dump(mode="json"), [line], as_json=as_json)
+            return
+        result: RunResult = lab.result(name)
         line = f"{result.run}: {result.epochs} epochs, digest {result.digest}"
         answer(result.model_dump(mode="json"), [line], as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,8 +23,10 @@ from scenarios.commands.answering import (
     fail,
 )
 from scenarios.display import recorded
+from scenarios.evolving.recorded import library_of
 from scenarios.lab import DEFAULT_JOURNAL, Lab
 from scenarios.runs import simulation
+from scenarios.runs.remote import PATIENCE_S, Remote
 from scenarios.runs.results import RunResult
 from scenarios.specification import BadInput
 
@@ -37,8 +40,12 @@ def run(
     key: Annotated[int, typer.Option(min=0, help="The run key: all randomness comes from it.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the scenario's.")] = None,
     settings: Settings = None,
+    library: Annotated[str | None, typer.Option(help="Plant what evolved: EVOLUTION, or EVOLUTION@GENERATION.")] = None,
     trainer: Annotated[str, typer.Option(help="What trains: live or simulated.")] = "live",
     dynamics: Dynamics = None,
+    bus: Annotated[str | None, typer.Option(help="Where a `regrow tamiyo` decides: nats://host:port.")] = None,
+    patience: Annotated[float, typer.Option(min=0.1, help="With --bus: seconds to wait for a decision.")] = PATIENCE_S,
+    log: Annotated[Path | None, typer.Option(help="With --bus: a file for what happens at this end.")] = None,
     journal: Journal = DEFAULT_JOURNAL,
     as_json: Json = False,
 ) -> None:
@@ -52,8 +59,19 @@ def run(
         if epochs is not None:
             overrides["training.epochs"] = epochs
         chosen = specification.load(scenario, overrides)
+        planted = None if library is None else library_of(lab.journal, library)
+        elsewhere = None if bus is None else Remote(bus, patience, log)
         with recorded.progress(chosen.training.epochs, quiet=as_json) as watch:
-            result = lab.run(chosen, tamiyo=tamiyo, karn=karn, key=key, dynamics=given, watch=watch)
+            result = lab.run(
+                chosen,
+                tamiyo=tamiyo,
+                karn=karn,
+                key=key,
+                dynamics=given,
+                library=planted,
+                watch=watch,
+                elsewhere=elsewhere,
+            )
         _answer_with(lab, result, as_json=as_json)
 
 

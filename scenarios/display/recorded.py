@@ -127,15 +127,6 @@ def _accuracy(result: RunResult) -> str:
     return "  -  " if accuracy is None else f"{accuracy:.3f}"
 
 
-def blueprint_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Blueprints, one a line."""
-    return [
-        f"{row['number']:3}  {row['name']:24}{row['level']:13}reads {row['reads']:7}{row['parameters']:>6} parameters  "
-        f"{row['description']}"
-        for row in rows
-    ]
-
-
 def moment_json(moment: Moment, only: SeedId | None) -> dict[str, Any]:
     """A rebuilt moment; the keys scripts may rely on are run, epoch, digest and seeds."""
     state = moment.state

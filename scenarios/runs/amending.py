@@ -15,11 +15,11 @@ from scenarios import composition, specification
 from scenarios.runs import simulation
 from scenarios.specification import BadInput, Scenario
 
-SECTIONS: Final = ("task", "host", "training", "gates", "grafting", "tamiyo_config", "safety", "hardware")
+SECTIONS: Final = ("task", "host", "training", "gates", "grafting", "tamiyo_config", "safety", "hardware", "rewards")
 PLANTED: Final = ("task", "host.hidden", "host.seeds_per_layer", "training.threads")
 """What a network that is already planted cannot change."""
 DECIDING: Final = frozenset(
-    {"regrow", "rules", "profile", "tamiyo", "karn", "gates", "tamiyo_config", "safety", "trainer"}
+    {"regrow", "rules", "profile", "tamiyo", "karn", "gates", "tamiyo_config", "safety", "rewards", "trainer"}
 )
 """What of a header has no effect on training but through decisions."""
 

@@ -1,4 +1,4 @@
-"""Which events make up the history of a run's seeds."""
+"""Which events make up the history of a run's seeds, and which streams of events are runs at all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from domain.events import (
     DecisionMade,
     DecisionVetoed,
     DomainEvent,
+    EvolutionStarted,
     FieldReportFiled,
     GraftingChanged,
     RollbackOrdered,
@@ -21,6 +22,8 @@ from domain.events import (
     StageChanged,
 )
 from domain.identifiers import SeedId
+from engine.journal.journal import Journal
+from scenarios.specification import BadInput
 
 HISTORY: Final = (
     RunForked,
@@ -55,3 +58,15 @@ def concerns(event: DomainEvent, seed: SeedId) -> bool:
             return event.seed == seed
         case _:
             return False
+
+
+def is_evolution(journal: Journal, name: str) -> bool:
+    """Whether the stream of that name is an evolution's, by its first event alone."""
+    first = journal.raw(name, 0, 1)
+    return bool(first) and first[0].topic in journal.codec.topics(EvolutionStarted)
+
+
+def expect_run(journal: Journal, name: str) -> None:
+    """Raises BadInput for an evolution."""
+    if is_evolution(journal, name):
+        raise BadInput(f"{name} is an evolution, not a run; see `regrow evolutions`, `lineage` and `events` for it")

@@ -7,26 +7,37 @@ from typing import Any
 
 from domain.events import RunEnded
 from domain.header import RunHeader
+from domain.urza.provenance import planted_library, provenance_head
 from engine.courses import headers_of
 from engine.journal.errors import EpochConflict
 from engine.journal.journal import Journal
-from scenarios import composition
-from scenarios.lab import AT_EPOCH, PARENT, Lab, run_name
-from scenarios.runs import trainers
+from scenarios.lab import AT_EPOCH, PARENT, Lab
+from scenarios.runs import beginning
 from scenarios.runs.amending import amended
+from scenarios.runs.beginning import Plan
+from scenarios.runs.names import run_name
 from scenarios.runs.results import RunResult
 from scenarios.specification import BadInput, Scenario
 
 
 def run_once(lab: Lab, scenario: Scenario, *, tamiyo: str, karn: str | None = None, key: int) -> RunResult:
     """The live run of a scenario, policy and run key: the recorded one, resumed if it was cut off, else a new one."""
-    header, _, _ = composition.header(scenario, key, tamiyo, karn, trainers.fingerprint(scenario.training.threads))
+    return record_once(lab, beginning.planned(scenario, key, tamiyo, karn, None))
+
+
+def record_once(lab: Lab, plan: Plan) -> RunResult:
+    """The run that is planned: the recorded one, resumed if it was cut off, else a new one."""
 
     def once() -> RunResult:
-        for run_id in _namesakes(lab.journal, run_name(header)):
-            if PARENT not in lab.journal.notes(run_id) and _header(lab.journal, run_id) == header:
+        base = run_name(plan.header, library=plan.heirloom)
+        for run_id in namesakes(lab.journal, base):
+            if PARENT not in lab.journal.notes(run_id) and _is_as_planned(lab.journal, run_id, plan):
                 return _ended(lab, run_id)
-        return lab.run(scenario, tamiyo=tamiyo, karn=karn, key=key)
+        begun = _begun(lab.journal, base)
+        if begun is None:
+            return lab.record(plan)
+        beginning.run(lab.journal, plan, begun, lambda view: None)
+        return lab.result(begun)
 
     return _with_others(once)
 
@@ -46,7 +57,7 @@ def fork_once(
     header = amended(header, tamiyo=tamiyo, key=key, overrides=overrides)
 
     def once() -> RunResult:
-        for run_id in _namesakes(lab.journal, run_name(header, at)):
+        for run_id in namesakes(lab.journal, run_name(header, at)):
             notes = lab.journal.notes(run_id)
             origin = (notes.get(PARENT), notes.get(AT_EPOCH))
             if origin == (parent, str(at)) and _in_force(lab.journal, run_id) == header:
@@ -68,7 +79,7 @@ def _with_others(once: Callable[[], RunResult]) -> RunResult:
             continue
 
 
-def _namesakes(journal: Journal, base: str) -> Iterator[str]:
+def namesakes(journal: Journal, base: str) -> Iterator[str]:
     """The recorded runs called ``base``, ``base.2``, …, as far as something of them is sealed."""
     number = 1
     while True:
@@ -80,8 +91,23 @@ def _namesakes(journal: Journal, base: str) -> Iterator[str]:
         number += 1
 
 
-def _header(journal: Journal, run_id: str) -> RunHeader:
-    return headers_of(journal.events(run_id, upto=1))[0]
+def _begun(journal: Journal, base: str) -> str | None:
+    """A run called ``base``, ``base.2``, … of which nothing is sealed yet: cut off, or just begun by another process.
+
+    Who takes its name over gives it the same epochs, which are recorded once whoever is faster.
+    """
+    number = 1
+    while journal.notes(name := base if number == 1 else f"{base}.{number}"):
+        if journal.head(name) is None and PARENT not in journal.notes(name):
+            return name
+        number += 1
+    return None
+
+
+def _is_as_planned(journal: Journal, run_id: str, plan: Plan) -> bool:
+    """Whether a run was planted with the plan's header and library."""
+    planting = journal.events(run_id, upto=journal.heads(run_id)[0].position)
+    return headers_of(planting)[0] == plan.header and provenance_head(planted_library(planting)) == plan.provenance
 
 
 def _in_force(journal: Journal, run_id: str) -> RunHeader:

@@ -106,13 +106,18 @@ def simulate(
 ) -> list[DomainEvent]:
     """The events of one simulated run that is recorded nowhere."""
     header, _, _ = simulated_header(scenario, run_key, tamiyo_name, None, dynamics)
-    return simulate_as(header, dynamics, member)
+    return simulate_as(header, dynamics, member, composition.library(scenario.library))
 
 
-def simulate_as(header: RunHeader, dynamics: Dynamics, member: int | None = None) -> list[DomainEvent]:
-    """The events of a run under ``header``, simulated, that is recorded nowhere. Raises BadInput."""
+def simulate_as(
+    header: RunHeader, dynamics: Dynamics, member: int | None = None, library: Sequence[DomainEvent] | None = None
+) -> list[DomainEvent]:
+    """The events of a run under ``header``, simulated, that is recorded nowhere. Raises BadInput.
+
+    ``library`` is what it is planted with, by default the first one.
+    """
     simulated = header.model_copy(update={"trainer": f"{PREFIX}{dynamics.digest}", "fingerprint": fingerprint()})
     tape = Tape()
     session = Session(SimulatedTrainer(dynamics, member=member), *composition.policies(simulated), tape)
-    session.run(simulated, composition.first_library())
+    session.run(simulated, composition.first_library() if library is None else library)
     return tape.events

@@ -12,6 +12,7 @@ BENCHMARKS = (
     "recording",
     "dormant",
     "boundary",
+    "deciding",
     "storing",
     "starting",
     "showing",
@@ -21,6 +22,8 @@ BENCHMARKS = (
     "sweeping",
     "covering",
     "attributing",
+    "messaging",
+    "certifying",
 )
 
 

@@ -9,15 +9,16 @@ import torch
 
 from domain.blueprint import BlueprintGraph, Combine
 from domain.shapes import ShapeMismatch, fits, infer_shapes, is_trainable
-from domain.urza.catalogue import INITIAL
+from domain.urza.source_catalogue import LIBRARIES
 from engine.trainers.live.compiler import CompiledBlueprint, compile_blueprint
 
 torch.set_num_threads(1)
 
-ENTRIES = [pytest.param(graph, id=metadata.name) for graph, metadata in INITIAL]
-TRAINABLE = [pytest.param(graph, id=metadata.name) for graph, metadata in INITIAL if is_trainable(graph)]
+CATALOGUE = LIBRARIES["catalogue"]
+ENTRIES = [pytest.param(graph, id=metadata.name) for graph, metadata in CATALOGUE]
+TRAINABLE = [pytest.param(graph, id=metadata.name) for graph, metadata in CATALOGUE if is_trainable(graph)]
 
-FIXED = [pytest.param(graph, id=metadata.name) for graph, metadata in INITIAL if not is_trainable(graph)]
+FIXED = [pytest.param(graph, id=metadata.name) for graph, metadata in CATALOGUE if not is_trainable(graph)]
 
 CHUNKS = (1, 2, 3, 4, 8, 16)
 INPUTS = 5

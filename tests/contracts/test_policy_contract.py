@@ -34,6 +34,41 @@ class TestAsDesigned(PolicyContract):
         return AsDesigned()
 
 
+class TestDesignByNoStrategy(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return AsDesigned(strategy="NONE")
+
+
+class TestDesignByUcb(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return AsDesigned(seeds="ucb")
+
+
+class TestDesignByThompsonSampling(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return AsDesigned(seeds="thompson", strategy="NONE")
+
+
+class TestDesignByPerformance(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return AsDesigned(seeds="performance_weighted", strategy="OPTIMIZATION")
+
+
+class TestDesignRoundAndRound(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return AsDesigned(seeds="round_robin", strategy="HYBRID", hybrid="NOVELTY:0.5,SAFETY:0.5")
+
+
+class TestSoftenedBandit(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return Softened(AsDesigned(seeds="epsilon_greedy"), epsilon=0.3, temperature=0.1)
+
+
+class TestWithoutABanditsGermination(PolicyContract):
+    def make(self) -> TamiyoPolicy:
+        return Without(AsDesigned(seeds="thompson", strategy="NONE", patience=1), "0.0", 3, never=True)
+
+
 class TestAsImplemented(PolicyContract):
     def make(self) -> TamiyoPolicy:
         return AsImplemented()

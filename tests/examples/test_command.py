@@ -55,7 +55,11 @@ def test_run_tells_a_person_its_id_its_ending_and_each_decision(tmp_path: Path) 
     [
         ("scenarios", {"scenario", "description", "target"}),
         ("policies", {"role", "policy", "description"}),
-        ("blueprints", {"number", "name", "blueprint_id", "level", "reads", "parameters", "description"}),
+        (
+            "blueprints",
+            {"number", "name", "blueprint_id", "level", "reads", "parameters", "description"}
+            | {"title", "category", "library", "source_level", "risky", "needs"},
+        ),
     ],
 )
 def test_what_there_is_has_a_line_each(shell: Shell, command: str, keys: set[str]) -> None:

@@ -18,6 +18,7 @@ from projections.read_models import ReadModels
 from projections.views import VIEWS
 from tests.support.chaotic_runs import chaotic_run
 from tests.support.golden_events import golden_runs
+from tests.support.rewarded_runs import rewarded_run
 
 FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -34,11 +35,17 @@ class Told:
 
 @lru_cache(maxsize=1)
 def histories() -> dict[str, tuple[DomainEvent, ...]]:
-    """Two golden runs and three chaotic ones."""
+    """Two golden runs, three chaotic ones, and one that was rewarded often."""
     golden = golden_runs()
     chaotic = {f"chaotic-{key}": chaotic_run(key) for key in (1, 5)}
     simplified = {"chaotic-simplified": chaotic_run(3, profile="simplified")}
-    return {name: golden[name] for name in ("digits-as_designed", "digits-as_implemented")} | chaotic | simplified
+    rewarded = {"rewarded": rewarded_run()}
+    return (
+        {name: golden[name] for name in ("digits-as_designed", "digits-as_implemented")}
+        | chaotic
+        | simplified
+        | rewarded
+    )
 
 
 @lru_cache(maxsize=1)

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from support.observations import at_epoch, header, planted
 
-from domain.blueprint import LifecycleState
+from domain.blueprint import BlueprintEstimates, LifecycleState
 from domain.commands import Reads
 from domain.hardware import HardwareContext
+from domain.header import Rule
 from domain.identifiers import SeedId
 from domain.run import RunState
 from domain.safety import SafetyConfig
 from domain.shapes import parameter_count
-from domain.tamiyo.blueprint_strategies import choose_blueprint, expected_failure, expected_gain, terms
-from domain.tamiyo.config import BlueprintSelectionStrategy, RiskLevel, TamiyoConfig
+from domain.tamiyo.blueprint_strategies import choose_blueprint
+from domain.tamiyo.blueprint_terms import Terms, expected_failure, expected_gain, operations_of, profile_score, terms
+from domain.tamiyo.config import BlueprintSelectionStrategy, RiskLevel, TamiyoConfig, hybrid_mix
 from domain.tamiyo.memory import Penalty, TamiyoMemory
 from domain.urza.record import BlueprintRecord
 
@@ -24,6 +27,10 @@ NOTHING = TamiyoMemory()
 
 def state(config: TamiyoConfig | None = None, **changes: Any) -> RunState:
     return at_epoch(planted(header(config or TamiyoConfig()).model_copy(update=changes)), 10)
+
+
+def choosing(strategy: str, **more: Any) -> TamiyoConfig:
+    return TamiyoConfig(blueprint_selection_strategy=BlueprintSelectionStrategy(strategy), **more)
 
 
 def with_record(run: RunState, name: str, **changes: Any) -> RunState:
@@ -57,24 +64,40 @@ def test_every_blueprint_of_the_library_is_considered_and_the_dropped_ones_say_w
     choice = choose_blueprint(SLOT, run, NOTHING)
 
     assert len(choice.considered) == len(run.library)
-    kept = [entry.score for entry in choice.considered if not entry.note]
+    kept = [score for _, score in choice.ranked]
     assert kept == sorted(kept, reverse=True)
+    assert [entry.score for entry in choice.considered[: len(kept)]] == kept
+    assert all(entry.note for entry in choice.considered)
     assert "archived" in note(run, "glu")
     assert choice.score == kept[0]
 
 
-@pytest.mark.parametrize("strategy", ["PERFORMANCE", "STABILITY", "ACCURACY", "RISK", "SIZE"])
+def performance(t: Terms) -> float:
+    return (t.accuracy + t.stability + t.risk) / 3
+
+
+FORMULAS: dict[str, Callable[[Terms], float]] = {
+    "PERFORMANCE": performance,
+    "STABILITY": lambda t: t.stability,
+    "ACCURACY": lambda t: t.accuracy,
+    "RISK": lambda t: (t.risk + t.stability) / 2,
+    "NOVELTY": lambda t: t.novelty,
+    "OPTIMIZATION": lambda t: (t.size + t.cost + t.power + performance(t)) / 4,
+    "SIZE": lambda t: t.size,
+    "COST": lambda t: t.cost,
+    "POWER": lambda t: t.power,
+    "HARDWARE": lambda t: t.hardware,
+    "SAFETY": lambda t: t.safety,
+    "HYBRID": lambda t: 0.25 * t.accuracy + 0.75 * t.size,
+}
+
+
+@pytest.mark.parametrize("strategy", FORMULAS)
 def test_each_strategy_chooses_the_best_by_its_own_terms(strategy: str) -> None:
-    run = state(TamiyoConfig(blueprint_selection_strategy=BlueprintSelectionStrategy(strategy)))
-    records = [record for record in run.library.offered() if not note(run, record.name)]
+    run = state(choosing(strategy, hybrid_weights=hybrid_mix("ACCURACY:1,SIZE:3")))
+    records = [record for record, _ in choose_blueprint(SLOT, run, NOTHING).ranked]
     scored = terms(records, SLOT, run)
-    formula = {
-        "PERFORMANCE": lambda t: (t.accuracy + t.stability + t.risk) / 3,
-        "STABILITY": lambda t: t.stability,
-        "ACCURACY": lambda t: t.accuracy,
-        "RISK": lambda t: (t.risk + t.stability) / 2,
-        "SIZE": lambda t: t.size,
-    }[strategy]
+    formula = FORMULAS[strategy]
 
     assert best(run) == max(records, key=lambda record: (formula(scored[record.blueprint_id]), -record.number))
 
@@ -108,9 +131,9 @@ def test_a_risky_blueprint_needs_high_tolerance_or_leave() -> None:
     medium = TamiyoConfig(risk_tolerance=RiskLevel.MEDIUM)
 
     assert "is risky" in note(with_record(state(medium), "residual_mlp", risky=True), "residual_mlp")
-    assert not note(with_record(state(), "residual_mlp", risky=True), "residual_mlp")
+    assert "is risky" not in note(with_record(state(), "residual_mlp", risky=True), "residual_mlp")
     allowed = with_record(state(medium, safety=SafetyConfig(allow_risky=True)), "residual_mlp", risky=True)
-    assert not note(allowed, "residual_mlp")
+    assert "is risky" not in note(allowed, "residual_mlp")
 
 
 def test_what_does_not_fit_the_hardware_or_the_slot_is_dropped() -> None:
@@ -125,12 +148,15 @@ def test_what_does_not_fit_the_hardware_or_the_slot_is_dropped() -> None:
 def test_hardware_is_no_filter_when_it_is_not_enforced() -> None:
     free = state(TamiyoConfig(enforce_hardware_constraints=False), hardware=HardwareContext(memory_available_gb=1e-9))
 
-    assert not note(free, "residual_mlp")
+    assert "GB" not in note(free, "residual_mlp")
 
 
 def test_field_reports_move_gain_and_risk_away_from_the_estimates() -> None:
     record = planted().library.by_name("residual_mlp")
-    failed = replace(record, statistics=replace(record.statistics, uses=4, culled=4, measured=4, mean_gain=-0.01))
+    failed = replace(
+        record,
+        statistics=record.statistics.model_copy(update={"uses": 4, "culled": 4, "measured": 4, "mean_gain": -0.01}),
+    )
 
     assert expected_gain(record) == record.metadata.estimates.past_accuracy_gain_estimate
     assert expected_gain(failed) == pytest.approx((2 * expected_gain(record) + 4 * -0.01) / 6)
@@ -160,3 +186,112 @@ def test_reads_are_the_blueprints_own_unless_configured() -> None:
     assert choose_blueprint(SLOT, state(), NOTHING).reads is best(state()).metadata.default_reads
     preferring = state(TamiyoConfig(reads_preference=Reads.CHUNK))
     assert choose_blueprint(SLOT, preferring, NOTHING).reads is Reads.CHUNK
+
+
+@pytest.mark.parametrize("strategy", [*FORMULAS, "NONE"])
+def test_everything_considered_says_what_its_score_is_made_of_or_what_vetoed_it(strategy: str) -> None:
+    run = state(choosing(strategy))
+    choice = choose_blueprint(SLOT, run, NOTHING)
+
+    assert {entry.option for entry in choice.considered} == {record.name for record in run.library.records.values()}
+    made_of = "0.50 x ACCURACY" if strategy == "HYBRID" else "all alike" if strategy == "NONE" else f"{strategy} of "
+    assert all(entry.note.startswith(made_of) for entry in choice.considered[: len(choice.ranked)])
+    assert all(entry.note and entry.score == 0.0 for entry in choice.considered[len(choice.ranked) :])
+
+
+def test_a_run_from_before_that_rule_says_only_what_was_vetoed() -> None:
+    old = tuple(rule for rule in Rule if rule is not Rule.CHOICES_EXPLAINED)
+    run = state(choosing("RISK"), rules=old)
+    choice = choose_blueprint(SLOT, run, NOTHING)
+
+    assert {entry.note for entry in choice.considered[: len(choice.ranked)]} == {""}
+    assert all(entry.note for entry in choice.considered[len(choice.ranked) :])
+
+
+def test_no_term_is_the_same_for_every_blueprint_of_the_first_library() -> None:
+    run = state()
+    records = [record for record, _ in choose_blueprint(SLOT, run, NOTHING).ranked]
+    found = terms(records, SLOT, run).values()
+
+    for term in fields(Terms):
+        values = {getattr(each, term.name) for each in found}
+        assert len(values) > 2, term.name
+        assert all(0 <= value <= 1 for value in values), term.name
+
+
+def test_what_the_catalogue_does_not_estimate_is_derived_and_latency_needs_no_known_speed() -> None:
+    run = state(hardware=HardwareContext(compute_capacity_tflops=0.0))
+    records = [
+        replace(record, metadata=record.metadata.model_copy(update={"estimates": BlueprintEstimates()}))
+        for record in run.library.offered()
+    ]
+    fitting = [
+        record for record in records if run.problem(SLOT, record.blueprint_id, record.metadata.default_reads) is None
+    ]
+    found = terms(fitting, SLOT, run).values()
+
+    for term in ("cost", "power", "hardware"):
+        assert len({getattr(each, term) for each in found}) > 2
+
+
+def test_a_blueprint_that_is_used_is_less_of_a_novelty() -> None:
+    run = state()
+    record = run.library.by_name("glu")
+    used = with_record(run, "glu", statistics=record.statistics.model_copy(update={"uses": 6}))
+    offered = [each for each, _ in choose_blueprint(SLOT, run, NOTHING).ranked]
+
+    before = terms(offered, SLOT, run)[record.blueprint_id].novelty
+    after = terms([used.library.records[each.blueprint_id] for each in offered], SLOT, used)[
+        record.blueprint_id
+    ].novelty
+
+    assert before - after == pytest.approx((1 - 2 / 8) / 2)
+
+
+def test_none_scores_all_alike_and_offers_all_that_the_filters_let_through() -> None:
+    run = state(choosing("NONE", shortlist_size=1))
+
+    ranked = choose_blueprint(SLOT, run, NOTHING).ranked
+
+    assert {score for _, score in ranked} == {0.0}
+    assert len(ranked) > 10
+
+
+def test_a_shortlist_holds_the_best_profiles_and_some_that_are_unlike_them() -> None:
+    run = state(TamiyoConfig(shortlist_size=4, shortlist_sample=2))
+    everything = [
+        record for record, _ in choose_blueprint(SLOT, state(TamiyoConfig(shortlist_size=99)), NOTHING).ranked
+    ]
+    best_profiles = sorted(everything, key=lambda record: (-profile_score(record), record.number))[:4]
+
+    short = [record for record, _ in choose_blueprint(SLOT, run, NOTHING).ranked]
+
+    assert len(short) == 6
+    assert {record.name for record in best_profiles} < {record.name for record in short}
+    assert "not on the shortlist" in {entry.note for entry in choose_blueprint(SLOT, run, NOTHING).considered}
+    kinds = [operations_of(record) for record in short if record not in best_profiles]
+    assert all(kind not in [operations_of(record) for record in best_profiles] for kind in kinds)
+
+
+def test_where_all_are_barred_nothing_is_tried_or_the_least_penalised_again() -> None:
+    names = ("residual_mlp", "glu")
+    only = [planted().library.by_name(name) for name in names]
+    points = (5.0, 3.5)
+    memory = TamiyoMemory(
+        penalties=tuple(
+            Penalty(seed=SLOT, blueprint_id=record.blueprint_id, points=each)
+            for record, each in zip(only, points, strict=True)
+        )
+    )
+    waiting, rotating = state(), state(TamiyoConfig(when_all_penalised="rotate"))
+    waiting, rotating = (
+        replace(run, library=replace(run.library, records={record.blueprint_id: record for record in only}))
+        for run in (waiting, rotating)
+    )
+
+    assert choose_blueprint(SLOT, waiting, memory).ranked == ()
+    assert [(record.name, score) for record, score in choose_blueprint(SLOT, rotating, memory).ranked] == [
+        ("glu", -3.5),
+        ("residual_mlp", -5.0),
+    ]
+    assert "all are barred here" in note(rotating, "glu", memory)

@@ -7,8 +7,9 @@ from domain.blueprint import ConfidenceLevel
 from domain.commands import GraftingStrategy
 from domain.health import HealthWeights
 from domain.lifecycle import Stage
-from domain.tamiyo.config import SELECTABLE, BlueprintSelectionStrategy, RiskLevel, TamiyoConfig
+from domain.tamiyo.config import SELECTABLE, BlueprintSelectionStrategy, RiskLevel, TamiyoConfig, hybrid_mix
 from domain.tamiyo.profiles import PROFILES
+from scenarios import specification
 
 
 def test_the_defaults_are_the_designs_and_valid() -> None:
@@ -45,7 +46,10 @@ def test_the_defaults_are_the_designs_and_valid() -> None:
         ({"reserve_epochs": -1}, "reserve_epochs"),
         ({"neural_controller_enabled": True}, "neural_controller_enabled"),
         ({"neural_controller_confidence_threshold": 1.5}, "neural_controller_confidence_threshold"),
-        ({"blueprint_selection_strategy": BlueprintSelectionStrategy.NOVELTY}, "NOVELTY"),
+        ({"hybrid_weights": ((BlueprintSelectionStrategy.NONE, 1.0),)}, "hybrid_weights"),
+        ({"hybrid_weights": ((BlueprintSelectionStrategy.SIZE, 0.0),)}, "hybrid_weights"),
+        ({"shortlist_size": 0}, "shortlist_size"),
+        ({"shortlist_sample": -1}, "shortlist_sample"),
     ],
 )
 def test_each_broken_rule_is_one_violation_that_names_its_field(changes: dict[str, object], field: str) -> None:
@@ -101,12 +105,49 @@ def test_an_unknown_field_or_state_is_refused_on_input() -> None:
         TamiyoConfig.model_validate_json('{"respected_states": ["GROWING"]}')
 
 
-def test_all_thirteen_strategies_have_a_name_and_those_that_work_are_told_to_who_names_another() -> None:
-    assert len(BlueprintSelectionStrategy) == 13
-    for strategy in BlueprintSelectionStrategy:
-        violations = TamiyoConfig(blueprint_selection_strategy=strategy).validate()
-        assert bool(violations) is (strategy not in SELECTABLE)
-        assert not violations or "PERFORMANCE, STABILITY, ACCURACY, RISK, SIZE" in violations[0]
+def test_all_thirteen_strategies_can_be_chosen() -> None:
+    assert len(SELECTABLE) == 13
+    for strategy in SELECTABLE:
+        assert TamiyoConfig(blueprint_selection_strategy=strategy).validate() == []
+
+
+@pytest.mark.parametrize(
+    "written", ["ACCURACY:0.6, SIZE:0.4", {"ACCURACY": 0.6, "SIZE": 0.4}, [["ACCURACY", 0.6], ["SIZE", 0.4]]]
+)
+def test_a_mix_may_be_written_as_a_text_a_table_or_a_list(written: object) -> None:
+    config = TamiyoConfig.model_validate({"hybrid_weights": written}, strict=False)
+
+    assert config.hybrid_weights == hybrid_mix("ACCURACY:0.6,SIZE:0.4")
+    assert TamiyoConfig.model_validate_json(config.model_dump_json(), strict=False) == config
+
+
+def test_what_is_no_mix_is_refused() -> None:
+    with pytest.raises(ValueError, match="not of the form STRATEGY:WEIGHT"):
+        hybrid_mix("ACCURACY=1")
+
+
+def test_a_configuration_that_says_nothing_new_reads_as_it_always_did() -> None:
+    new = {"hybrid_weights", "shortlist_size", "shortlist_sample", "when_all_penalised", "seed_selection", "bandit"}
+
+    assert new.isdisjoint(TamiyoConfig().model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("environment", list(PROFILES))
+def test_an_environment_selects_both_configurations_of_a_scenario(environment: str) -> None:
+    scenario = specification.load("xor4", {"environment": environment})
+    ours = {"acc_threshold", "plateau_patience", "min_improvement_delta"}  # what the scenario itself says
+
+    assert scenario.safety == PROFILES[environment].safety
+    assert scenario.tamiyo_config.model_dump(exclude=ours) == PROFILES[environment].tamiyo.model_dump(exclude=ours)
+
+
+def test_what_a_scenario_says_goes_over_its_environment() -> None:
+    changed = {"environment": "edge", "safety.max_drift_threshold": 0.2, "tamiyo_config.plateau_patience": 4}
+
+    scenario = specification.load("xor4", changed)
+
+    assert (scenario.safety.max_drift_threshold, scenario.tamiyo_config.plateau_patience) == (0.2, 4)
+    assert scenario.tamiyo_config.latency_safety_margin == 0.1
 
 
 def test_risk_tolerance_maps_to_confidence_levels() -> None:

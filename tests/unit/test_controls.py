@@ -191,15 +191,21 @@ def test_only_one_blueprint_may_be_grown_if_one_is_named() -> None:
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="patience must be at least 1 but is 0"):
         AsDesigned(patience=0)
-    with pytest.raises(ValueError, match=r"strategy must be one of PERFORMANCE, .* but is 'HYBRID'"):
-        AsDesigned(strategy="HYBRID")
+    with pytest.raises(ValueError, match=r"strategy must be one of NONE, PERFORMANCE, .* but is 'BEST'"):
+        AsDesigned(strategy="BEST")
+    with pytest.raises(ValueError, match="not of the form STRATEGY:WEIGHT"):
+        AsDesigned(hybrid="ACCURACY")
+    with pytest.raises(ValueError, match="hybrid_weights may not hold NONE"):
+        AsDesigned(hybrid="NONE:1")
+    with pytest.raises(ValueError, match=r"seeds must be one of need, ucb, .* but is 'best'"):
+        AsDesigned(seeds="best")
 
 
 # Legal actions
 
 
 def test_what_is_legal_is_what_the_lifecycle_would_let_through() -> None:
-    from domain.tamiyo.blueprint_strategies import reads_of
+    from domain.tamiyo.blueprint_terms import reads_of
     from domain.tamiyo.legal import fitting
 
     state: RunState = STATE

@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.observations import metrics, planted, report
+from support.observations import header, metrics, planted, report
 
 from domain.blueprint import ConfidenceLevel
 from domain.commands import GraftingStrategy
 from domain.grafting import PRESETS, GraftingConfig, GraftSignals, next_alpha
+from domain.header import Rule
+from domain.identifiers import SeedId
 from domain.tamiyo.config import TamiyoConfig
-from domain.tamiyo.grafting_choice import choose_grafting
+from domain.tamiyo.grafting_choice import choose_grafting, delicacy, turned
 from domain.urabrask.certificate import Certificate
 from domain.values import Column
 
@@ -170,3 +172,56 @@ def test_a_risky_blueprint_is_always_grafted_under_drift_control() -> None:
     risky = replace(MLP, metadata=MLP.metadata.model_copy(update={"risky": True}))
 
     assert choose_grafting(risky, [], None, TamiyoConfig())[0] is GraftingStrategy.DRIFT_CONTROLLED
+
+
+def test_large_deep_and_experimental_graphs_are_delicate() -> None:
+    run, slot = planted(), SeedId(layer=0, index=0)
+    speculative = MLP.metadata.urabrask.model_copy(update={"conf_level": ConfidenceLevel.SPECULATIVE})
+    untried = replace(MLP, metadata=MLP.metadata.model_copy(update={"urabrask": speculative}))
+    huge = planted(
+        header().model_copy(
+            update={"layout": tuple(layer.model_copy(update={"inputs": 4000}) for layer in header().layout)}
+        )
+    )
+
+    assert delicacy(MLP, slot, run) is None
+    assert "operations deep" in str(delicacy(run.library.by_name("mini_self_attention"), slot, run))
+    assert "parameters" in str(delicacy(MLP, slot, huge))
+    assert "experimental" in str(delicacy(untried, slot, run))
+
+
+def test_a_run_from_before_that_rule_knows_no_delicate_graphs() -> None:
+    rules = tuple(rule for rule in Rule if rule is not Rule.GRAFTING_REVIEWED)
+    run = planted(header().model_copy(update={"rules": rules}))
+
+    assert delicacy(run.library.by_name("mini_self_attention"), SeedId(layer=0, index=0), run) is None
+
+
+def test_a_delicate_graph_is_grafted_under_drift_control_unless_it_is_certified_for_another() -> None:
+    calm = [metrics(0.5, 1.0)] * 5
+    certified = replace(MLP, certificate=Certificate(passed=True, risk_score=0.1, conf_level=ConfidenceLevel.HIGH))
+
+    assert choose_grafting(MLP, calm, None, TamiyoConfig(), "is deep") == (GraftingStrategy.DRIFT_CONTROLLED, "is deep")
+    assert choose_grafting(certified, calm, None, TamiyoConfig(), "is deep")[0] is GraftingStrategy.FIXED_RAMP
+
+
+def turn(now: GraftingStrategy, losses: list[float], **report_changes: object) -> GraftingStrategy | None:
+    found = turned(now, [metrics(0.5, loss) for loss in losses], report(0, [1.0, 1.0], **report_changes))
+    return found[0] if found else None
+
+
+def test_a_ramp_turns_to_caution_in_alarm_and_back_to_a_fixed_one_in_calm() -> None:
+    fixed, drift, gated = (
+        GraftingStrategy.FIXED_RAMP,
+        GraftingStrategy.DRIFT_CONTROLLED,
+        GraftingStrategy.GRAD_NORM_GATED,
+    )
+    jumpy, calm = [1.0, 1.3, 0.9, 1.2, 1.0], [1.0] * 5
+
+    assert turn(fixed, jumpy) is drift
+    assert turn(drift, jumpy) is None
+    assert turn(drift, calm, gradient_norm=Column([0.1, 11.0])) is gated
+    assert turn(gated, calm) is fixed
+    assert turn(GraftingStrategy.PERFORMANCE_LINKED, calm) is None
+    assert turn(drift, [1.0, 1.05, 1.0, 1.05, 1.0]) is None, "neither alarming nor calm"
+    assert turn(fixed, [1.0, math.nan, 1.0]) is None, "nothing to judge by"

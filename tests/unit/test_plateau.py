@@ -4,13 +4,21 @@ import math
 from dataclasses import replace
 
 import pytest
-from support.observations import at_epoch, header, metrics, planted
+from support.observations import at_epoch, header, metrics, observe, planted
 
+from domain.commands import Germinate
 from domain.identifiers import SeedId
 from domain.lifecycle import Stage
 from domain.seed import Seed
+from domain.tamiyo.always_grow import AlwaysGrow
+from domain.tamiyo.as_designed import AsDesigned
+from domain.tamiyo.as_implemented import AsImplemented
 from domain.tamiyo.config import TamiyoConfig
+from domain.tamiyo.legal import legal_actions
 from domain.tamiyo.plateau import Plateau, obstacles, places_free
+from domain.tamiyo.policy import TamiyoPolicy
+from domain.tamiyo.random_growth import RandomGrowth
+from engine.randomness import BoundaryRandomness
 
 
 def accuracy(epoch: int) -> float:
@@ -114,3 +122,34 @@ def test_fossils_and_dormant_seeds_take_no_place() -> None:
     state = replace(at_epoch(planted(), 20), seeds=seeds)
 
     assert obstacles(FULL, state, TamiyoConfig(), None) == ()
+
+
+def test_while_growth_is_paused_nothing_germinates_and_waiting_is_all_there_is_to_choose() -> None:
+    growing = at_epoch(planted(), 20)
+    paused = replace(growing, paused=True)
+
+    assert obstacles(FULL, paused, TamiyoConfig(), None) == ("growth is paused from outside",)
+    assert (places_free(growing), places_free(paused)) == (2, 0)
+    assert len(legal_actions(growing)) > 1
+    assert len(legal_actions(paused)) == 1
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        AsDesigned(patience=1),
+        AsDesigned(patience=1, seeds="thompson"),
+        AsImplemented(),
+        AlwaysGrow(),
+        RandomGrowth(0.9),
+    ],
+    ids=lambda policy: f"{type(policy).__name__} {getattr(policy, 'seeds', '')}",
+)
+def test_no_policy_orders_a_germination_that_a_pause_would_refuse(policy: TamiyoPolicy) -> None:
+    observation = observe(replace(at_epoch(planted(), 20, metrics(0.1), metrics(0.1)), paused=True))
+    memory = policy.initial()
+
+    for _ in range(3):
+        step = policy.step(observation, memory, BoundaryRandomness(1, 20))
+        memory = step.memory
+        assert not [decision for decision in step.decisions if isinstance(decision.command, Germinate)]

@@ -100,7 +100,7 @@ def test_a_source_is_known_by_what_wraps_it_too() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("as_designed?epsilom=1", "'epsilom' is unknown; did you mean 'epsilon'? there are: patience, strategy, only"),
+        ("as_designed?epsilom=1", "'epsilom' is unknown; did you mean 'epsilon'? there are: patience, strategy, "),
         ("as_designed?epsilon=x", "parameter 'epsilon' must be a finite number but got 'x'"),
         ("as_designed?temperature=inf", "parameter 'temperature' must be a finite number but got 'inf'"),
         ("as_designed?epsilon=2", "cannot be made: epsilon must be between 0 and 1 but is 2.0"),
@@ -108,7 +108,7 @@ def test_a_source_is_known_by_what_wraps_it_too() -> None:
         ("as_designed?patience=3&patience=4", "gives parameter 'patience' twice"),
         ("as_designed?patience", "parameters are of the form name=value&name=value"),
         ("as_designed?profile=full", "'profile' is unknown"),
-        ("as_designed?strategy=HYBRID", "strategy must be one of PERFORMANCE"),
+        ("as_designed?strategy=BEST", "strategy must be one of NONE, PERFORMANCE"),
         ("without", "needs of and seed and epoch: without?of=...&seed=...&epoch=..."),
         ("without?seed=0.1&epoch=2&of=as_desinged", "'as_desinged' is unknown; did you mean 'as_designed'?"),
         ("without?seed=x&epoch=2&of=as_designed", "a seed is named LAYER.SEED"),

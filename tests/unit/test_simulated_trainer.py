@@ -21,7 +21,7 @@ from domain.lifecycle import Outcome, Stage
 from domain.run import RunState, rebuild
 from domain.shapes import parameter_count
 from domain.tamiyo.as_designed import AsDesigned
-from domain.tamiyo.blueprint_strategies import reads_of
+from domain.tamiyo.blueprint_terms import reads_of
 from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.never_grow import NeverGrow
 from domain.tamiyo.policy import NoMemory, Observation, Randomness, Step

@@ -26,13 +26,14 @@ from domain.events import (
     TestScored,
 )
 from domain.faults import FaultKind
-from domain.header import RunHeader
+from domain.header import Rule, RunHeader
 from domain.health import LayerHealthReport, SeedProgress
 from domain.identifiers import Epoch, SeedId
 from domain.run import RunState
 from domain.urabrask.certificate import Examination
 from domain.values import Column
 from engine.trainers.data import TaskData, TaskLoader
+from engine.trainers.live import crucible
 from engine.trainers.live.checkpoints import Snapshot, Structure, load, pack
 from engine.trainers.live.dropout import Dropout
 from engine.trainers.live.fingerprint import settle
@@ -42,6 +43,7 @@ from engine.trainers.live.network import GrownNetwork
 from engine.trainers.live.optimizer import DynamicOptimizer
 from engine.trainers.live.order import Samples
 from engine.trainers.live.probes import LayerProbe
+from engine.trainers.live.telemetry import Telemetry
 from engine.trainers.live.watchdog import Watchdog
 from engine.trainers.stores import CheckpointStore
 from engine.trainers.trainer import Trained
@@ -76,6 +78,9 @@ class _Planted:
         self.watchdog = Watchdog()
         self.passes = 0
         """Forward passes since the planting, scoring left out."""
+        self.passes_before = 0
+        """The same at the beginning of this epoch."""
+        self._classes: Final = data.classes
         self.quiet: Final[dict[int, tuple[dict[str, Column], LayerHealthReport]]] = {}
         """Of layers in which nothing grows, by number: the report last built and the columns it was built from."""
         self._is_large: Final = sum(entry.numel() for entry in self.network.host.values()) > DIGEST_PARAMETERS_MAX
@@ -87,6 +92,16 @@ class _Planted:
         self.header = header
         self.network.amend(header)
         self.quiet.clear()  # their latencies are those of the hardware before
+
+    @property
+    def is_governed(self) -> bool:
+        """Whether rule R8 is in force."""
+        return Rule.GOVERNED in self.header.rules
+
+    @property
+    def guess(self) -> float | None:
+        """Loss of guessing at random, nats; None where nobody asks."""
+        return math.log(self._classes) if self.is_governed else None
 
     def digest(self, epoch: int) -> str:
         """Digest of the weights; of a large host every eighth epoch, in between empty: it costs 2 % of an epoch."""
@@ -133,6 +148,7 @@ class LiveTrainer:
         here = self._here
         settle(here.header.training.threads)
         self._release(state)
+        here.passes_before = here.passes
         failures = here.network.load_missing(state)
         here.network.follow(state)
         for graft in here.network.grafts:
@@ -143,7 +159,7 @@ class LiveTrainer:
             return Trained.panicking(panic, faults=self._faults(epoch, failures))
         with torch.no_grad():
             loss, accuracy, reports = self._validate(epoch, failures)
-        here.watchdog, panic = here.watchdog.after(epoch, loss)
+        here.watchdog, panic = here.watchdog.after(epoch, loss, here.guess)
         faults = self._faults(epoch, failures)
         if panic is not None:
             return Trained.panicking(panic, reports=reports, faults=faults)
@@ -194,11 +210,13 @@ class LiveTrainer:
         here = self._here
         unexplained: dict[SeedId, float | None] = {}
         pairs = tuple(zip(here.network.layers, here.network.probes, strict=True))
+        telemetry = Telemetry(here.header, epoch)
         for layer, probe in pairs:
-            layer.arrange(_inspect(layer, probe if probe.is_due(epoch) else None, here.network.optimizer, unexplained))
+            due = probe if telemetry.measures_all or probe.is_due(epoch) else None
+            layer.arrange(_inspect(layer, due, here.network.optimizer, unexplained, telemetry))
         loss, accuracy = self._assess(here.validation)
         here.passes += 1
-        reports = tuple(self._report(layer, probe, unexplained, failures) for layer, probe in pairs)
+        reports = tuple(self._report(layer, probe, unexplained, failures, telemetry) for layer, probe in pairs)
         for layer in here.network.layers:
             layer.arrange()
         return loss, accuracy, reports
@@ -215,9 +233,12 @@ class LiveTrainer:
         probe: LayerProbe,
         unexplained: dict[SeedId, float | None],
         failures: _Failures,
+        telemetry: Telemetry,
     ) -> LayerHealthReport:
         here = self._here
         number, columns = layer.layout.layer, probe.columns()
+        if extras := telemetry.columns(number):
+            columns = columns | extras
         is_quiet = not layer.grafts and all(name.layer != number for name in failures)
         known, last = here.quiet.pop(number, (None, None))
         if is_quiet and last is not None and known is columns:
@@ -263,8 +284,10 @@ class LiveTrainer:
         failed = [
             SeedFaulted(epoch=epoch, seed=seed, kind=kind, detail=detail) for seed, (kind, detail) in failures.items()
         ]
-        for graft in self._here.network.grafts:
-            failed += graft.faults.events(epoch, graft.seed)
+        here = self._here
+        batches = here.passes - here.passes_before if here.is_governed else None
+        for graft in here.network.grafts:
+            failed += graft.faults.events(epoch, graft.seed, batches)
         return tuple(sorted(failed, key=lambda fault: fault.seed))
 
     # Obeying
@@ -331,9 +354,9 @@ class LiveTrainer:
         self._saved = [digest for digest in self._saved if digest in kept]
 
     def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
-        """Nothing is measured yet."""
-        del epoch, candidate, reads
-        return Examination(measures=())
+        """Urabrask's trial of the candidate, the same at any epoch of any run. Leaves no trace in the host."""
+        del epoch
+        return crucible.examine(candidate, reads, self._here.header.hardware)
 
     def score(self, epoch: Epoch, occasion: str) -> TestScored:
         """Score the test set. Leaves no trace in anything that a policy sees."""
@@ -356,15 +379,22 @@ def _learn_alone(layer: KasminaLayer) -> Watch | None:
 
 
 def _inspect(
-    layer: KasminaLayer, probe: LayerProbe | None, optimizer: DynamicOptimizer, unexplained: dict[SeedId, float | None]
+    layer: KasminaLayer,
+    probe: LayerProbe | None,
+    optimizer: DynamicOptimizer,
+    unexplained: dict[SeedId, float | None],
+    telemetry: Telemetry,
 ) -> Watch | None:
-    """What shows the validation pass to the layer's probe, if it is due, and to those who learn alone."""
+    """What shows the validation pass to the layer's probe, if it is due, to telemetry and to those who learn alone."""
+    is_told = telemetry.wants(layer.layout)
     alone = [graft for graft in layer.grafts.values() if graft.isolation is not None]
 
     def watch(inputs: Tensor, outputs: Tensor, given: Tensor) -> None:
         if probe is not None:
             probe.measure(given, optimizer)
+        if is_told:
+            telemetry.look(layer.layout, given)
         for graft in alone:
             unexplained[graft.seed] = graft.unexplained(inputs, outputs)
 
-    return watch if alone or probe is not None else None
+    return watch if alone or is_told or probe is not None else None

@@ -1,7 +1,8 @@
-"""Tolaria's own watchdog: panics over a loss that is not finite, or that diverged.
+"""Tolaria's own watchdog: panics over a loss that is not finite, that diverged, or that is suddenly a guess's.
 
 Source: the successor's governor, domain reference E4: divergence is a validation loss above 12.0 nats, above the mean
-plus 6 standard deviations and above 3 times the mean of the last 20 good epochs, on 3 epochs in a row.
+plus 6 standard deviations and above 3 times the mean of the last 20 good epochs, on 3 epochs in a row. Under rule R8 a
+lobotomy counts at once: a network whose mean loss was under 0.6 of a random guess's and that now guesses, to 6.5 %.
 While there are fewer than 10 good epochs to compare with, a loss above 12.0 nats alone counts: a run that diverges from
 its very start has no good epochs.
 """
@@ -20,6 +21,10 @@ MEANS: Final = 3.0
 OCCURRENCES: Final = 3
 WINDOW: Final = 20
 HISTORY_MIN: Final = 10
+LEARNT: Final = 0.6
+"""Share of a random guess's loss under which the mean loss of a network shows that it has learnt its task."""
+FORGOTTEN: Final = 0.065
+"""How near a loss has to be to a random guess's, as a share of it, for the network to have forgotten its task."""
 assert HISTORY_MIN <= WINDOW
 
 
@@ -33,10 +38,18 @@ class Watchdog:
     anomalies: int = 0
     """Anomalous epochs in a row."""
 
-    def after(self, epoch: int, loss: float) -> tuple[Watchdog, str | None]:
-        """The watchdog after an epoch's validation loss, and why it panics, or None."""
+    def after(self, epoch: int, loss: float, guess: float | None = None) -> tuple[Watchdog, str | None]:
+        """The watchdog after an epoch's validation loss, and why it panics, or None.
+
+        ``guess`` is the loss of guessing at random, nats: the logarithm of the number of classes. None: not looked at.
+        """
         if not math.isfinite(loss):
             return self, f"the validation loss of epoch {epoch} is {loss}"
+        if guess is not None and self._is_lobotomy(loss, guess):
+            return self, (
+                f"the validation loss of epoch {epoch} is {loss:.4g}, that of a random guess ({guess:.4g}), after a mean "
+                f"of {fmean(self.history):.4g}: the network forgot its task"
+            )
         if not self._is_anomaly(loss):
             return Watchdog((*self.history[-(WINDOW - 1) :], loss)), None
         if self.anomalies + 1 < OCCURRENCES:
@@ -55,6 +68,9 @@ class Watchdog:
         if self._is_young:
             return f"the {LOSS_MAX:g} nats allowed while fewer than {HISTORY_MIN} epochs were good"
         return f"the mean {fmean(self.history):.4g} of the last {len(self.history)} good epochs"
+
+    def _is_lobotomy(self, loss: float, guess: float) -> bool:
+        return not self._is_young and fmean(self.history) < LEARNT * guess and abs(loss - guess) <= FORGOTTEN * guess
 
     def _is_anomaly(self, loss: float) -> bool:
         if self._is_young or loss <= LOSS_MAX:

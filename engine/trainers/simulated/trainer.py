@@ -21,6 +21,7 @@ from domain.seed import Adaptation, Seed
 from domain.shapes import flops, memory_mb, parameter_count
 from domain.urabrask.certificate import Examination
 from engine.journal.errors import BlobDamaged, BlobMissing
+from engine.trainers.simulated.crucible import predicted
 from engine.trainers.simulated.draws import Draws
 from engine.trainers.simulated.dynamics import Dynamics, Residual, noise_scale
 from engine.trainers.simulated.reports import Carried, Cost, Reports
@@ -329,9 +330,9 @@ class SimulatedTrainer:
         self._saved = [digest for digest in self._saved if digest in kept]
 
     def examine(self, epoch: Epoch, candidate: BlueprintGraph, reads: Reads) -> Examination:
-        """Nothing is measured yet."""
-        del epoch, candidate, reads
-        return Examination(measures=())
+        """A prediction from the graph alone of what the live crucible would measure."""
+        del epoch
+        return predicted(candidate, reads, self._here.hardware)
 
     def score(self, epoch: Epoch, occasion: str) -> TestScored:
         """Test accuracy: that of validation, off by what the run key's split makes and by chance."""

@@ -1,0 +1,45 @@
+"""Tamiyo as a process of its own: ``regrow tamiyo`` decides for the runs of ``regrow run --bus``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from engine.service.log import JsonLines
+from engine.service.tamiyo import TamiyoService
+from scenarios.commands.answering import Journal, Json, answer, answering, app
+from scenarios.lab import DEFAULT_JOURNAL, Lab
+from scenarios.runs.remote import logging, service
+
+TURN_S: Final = 1.0
+"""How long one wait for a message takes at most: statistics are due while nothing comes, too."""
+
+
+@app.command()
+def tamiyo(
+    *,
+    bus: Annotated[str, typer.Option(help="Where runs ask for decisions: nats://host:port.")],
+    once: Annotated[str | None, typer.Option(help="Stop when this run has ended; else on Ctrl-C.")] = None,
+    log: Annotated[Path | None, typer.Option(help="A file for the log; else it goes to standard error.")] = None,
+    journal: Journal = DEFAULT_JOURNAL,
+    as_json: Json = False,
+) -> None:
+    """Decide for every run on a bus, with a line of log for each decision, until interrupted."""
+    with answering(), Lab(journal) as lab, logging(log, process="tamiyo") as file:
+        log_to = JsonLines(typer.get_text_stream("stderr"), process="tamiyo") if log is None else file
+        with service(bus, lab.journal, log_to) as serving:
+            _serve(serving, once)
+            counted = serving.statistics()
+        document = counted.model_dump(mode="json")
+        answer(document, [f"{name:32}{value}" for name, value in document.items()], as_json=as_json)
+
+
+def _serve(serving: TamiyoService, once: str | None) -> None:
+    """Turn after turn, until the run ``once`` has ended or somebody interrupts, which is how a service ends."""
+    try:
+        while once is None or not serving.ended(once):
+            serving.turn(TURN_S)
+    except KeyboardInterrupt:
+        return

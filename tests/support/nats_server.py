@@ -1,0 +1,77 @@
+"""A real NATS server with JetStream out of a wheel: on loopback, its files in a folder, to be stopped and killed."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sysconfig
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+PROGRAM = Path(sysconfig.get_path("scripts")) / "nats-server"
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+class NatsServer:
+    """Keeps its port and its files over restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Back once it takes connections."""
+        command = [str(PROGRAM), "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._folder)]
+        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert self._process.stderr is not None
+        said = []
+        for line in self._process.stderr:
+            said.append(line)
+            if "Server is ready" in line:
+                break
+        else:
+            raise AssertionError(f"the server did not start: {''.join(said)}")
+        threading.Thread(target=_drain, args=(self._process.stderr,), daemon=True).start()
+
+    def stop(self) -> None:
+        """As an operator would, if it runs."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As a power cut would, for the process: nothing is tidied up."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait()
+            self._process = None
+
+
+def _drain(said: IO[str]) -> None:
+    with said:
+        for _ in said:
+            pass
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[NatsServer]:
+    """A server that is stopped at the end."""
+    server = NatsServer(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

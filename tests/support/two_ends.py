@@ -1,0 +1,174 @@
+"""A trainer's end and a service's end of one bus in one process, each moved when the other waits: no time passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.events import DomainEvent
+from domain.header import RunHeader
+from domain.karn.no_invention import NoInvention
+from domain.run import RunState
+from domain.tamiyo.policy import TamiyoPolicy
+from engine.oona.bus import BusUnavailable, Delivery, Subscription
+from engine.oona.dead_letters import DeadLetter
+from engine.oona.envelope import Envelope
+from engine.oona.faults import Faults
+from engine.oona.in_process import InProcessBus
+from engine.oona.topics import Topic
+from engine.outside import Outside, Undisturbed
+from engine.service.guards import Guards
+from engine.service.line import Line
+from engine.service.log import Log, Silence
+from engine.service.outside import Surroundings
+from engine.service.remote import RemoteTamiyo
+from engine.service.tamiyo import Cast, TamiyoService
+from engine.session import Session
+from engine.sink import Tape
+from engine.trainers.stores import MemoryStore
+from scenarios import composition
+from tests.support.scripted_trainer import Curve, ScriptedTrainer
+
+RUN = "run"
+PATIENCE_S = 30.0
+
+
+@dataclass
+class Hands:
+    """A clock that only moves when somebody waits."""
+
+    now: float = 0.0
+    waited: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.now += seconds
+
+
+@dataclass
+class TwoEnds:
+    """The bus between them, and whether there is a service at the moment."""
+
+    cast: Cast
+    faults: Faults | None = None
+    log: Log = field(default_factory=Silence)
+    away: Callable[[int], bool] = lambda call: False
+    """Whether the bus is away for the trainer at its so many-th call, counted from 1."""
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        self.hands = Hands()
+        self.inner = InProcessBus(MemoryStore(), faults=self.faults)
+        self.service: TamiyoService | None = None
+        self._services = 0
+
+    def guards(self) -> Guards:
+        return Guards.of(self.hands, self.hands.wait, self.log)
+
+    def start_service(self) -> TamiyoService:
+        """A new one, as after a kill: nothing of the one before is left."""
+        self._services += 1
+        self.service = TamiyoService(self.inner, f"tamiyo-{self._services}", self.cast, self.guards())
+        return self.service
+
+    def called(self) -> None:
+        self.calls += 1
+        if self.away(self.calls):
+            raise BusUnavailable("the bus is away")
+
+    # The bus, as the trainer has it
+
+    def publish(self, topic: Topic, envelope: Envelope) -> None:
+        self.called()
+        self.inner.publish(topic, envelope)
+
+    def subscribe(self, topics: Sequence[Topic], consumer: str, *, subject: str | None = None) -> Subscription:
+        return Waited(self, self.inner.subscribe(topics, consumer, subject=subject))
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        return self.inner.dead_letters()
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def run(
+        self,
+        header: RunHeader,
+        tamiyo: TamiyoPolicy,
+        curve: Curve,
+        *,
+        people: Outside | None = None,
+        obey: Callable[[str], None] = lambda body: None,
+        each: Callable[[int], None] = lambda epoch: None,
+    ) -> list[DomainEvent]:
+        """What the trainer's end records; ``each`` is called as every epoch is sealed."""
+        guards = self.guards()
+        line = Line(self, RUN, guards=guards, obey=obey)
+        outside = Surroundings(guards.incidents, people or Undisturbed(), line.look)
+        far = RemoteTamiyo(tamiyo, line, self.hands, PATIENCE_S)
+        events = recorded(header, far, curve, outside, line.announce, each)
+        line.close(self.hands() + PATIENCE_S)
+        return events
+
+
+class Waited:
+    """A subscription whose waiting lets the service work, or time pass."""
+
+    def __init__(self, ends: TwoEnds, inner: Subscription) -> None:
+        self._ends = ends
+        self._inner = inner
+
+    def next(self, seconds: float) -> Delivery | None:
+        self._ends.called()
+        while self._ends.service is not None and self._ends.service.turn(0):
+            pass
+        delivery = self._inner.next(0)
+        if delivery is None:
+            self._ends.hands.now += seconds
+        return delivery
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def recorded(
+    header: RunHeader,
+    tamiyo: TamiyoPolicy,
+    curve: Curve,
+    outside: Outside | None = None,
+    announce: Callable[[DomainEvent], None] = lambda event: None,
+    each: Callable[[int], None] = lambda epoch: None,
+) -> list[DomainEvent]:
+    """The events of a scripted run."""
+    told = Tape()
+    session = Session(
+        ScriptedTrainer(curve),
+        tamiyo,
+        NoInvention(),
+        told,
+        outside=outside,
+        announce=announce,
+        watch=lambda view: each(view.state.epoch),
+    )
+    session.run(header, composition.first_library())
+    return told.events
+
+
+def always(tamiyo: Any) -> Cast:
+    """The cast of a service that knows one policy."""
+    return lambda header: (tamiyo, NoInvention())
+
+
+@dataclass
+class Switched:
+    """People who order what they are told to, at their epochs."""
+
+    at_epochs: dict[int, Any]
+
+    def at(self, epoch: int, state: RunState) -> tuple[Any, ...]:
+        made = self.at_epochs.get(epoch)
+        return () if made is None else (made(epoch=epoch, by="somebody"),)
