@@ -33,7 +33,7 @@ class Rule(Enum):
     CANDIDATES_CERTIFIED = "R7"
     """What Karn proposes goes through the crucible before it enters the library."""
     GOVERNED = "R8"
-    """Tolaria's watchdog also knows a network that forgot its task."""
+    """Tolaria's watchdog also knows a network that forgot its task, and a seed that fails in a tenth of its batches."""
     CHOICES_EXPLAINED = "R9"
     """Everything that a choice weighed says what its score is made of, or which rule vetoed it."""
     GRAFTING_REVIEWED = "R10"

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, Self, final
 
 import polars
 
-from domain.events import DomainEvent
+from domain.events import DomainEvent, EvolutionStarted
 from projections import saving
 from projections.errors import OutOfStep, UnknownView, ViewsUnreadable
 from projections.view import Case, Schema, View
@@ -65,6 +65,7 @@ class ReadModels:
         """The views, in the order of ``VIEWS``."""
         self._positions: dict[str, int] = {}
         self._notification = 0
+        self._evolutions: set[str] = set()
         self._views: Final[dict[str, View]] = {name: VIEWS[name]() for name in self.names}
         self._cases: Final = _together(self._views.values())
         self._reading: str | None = None
@@ -99,7 +100,15 @@ class ReadModels:
         return new
 
     def add(self, recorded: Recorded) -> bool:
-        """Read one event; False if it was read before. Raises OutOfStep if the one before it was not."""
+        """Read one event; False if it was read before, or is no run's but an evolution's.
+
+        Raises OutOfStep if the one before it was not read.
+        """
+        if isinstance(recorded.event, EvolutionStarted):
+            self._evolutions.add(recorded.run_id)
+        if recorded.run_id in self._evolutions:
+            self._notification = max(self._notification, recorded.notification)
+            return False
         position = recorded.position
         is_new = self.read(recorded.run_id, position - 1, position, ((position, recorded.event),))
         self._notification = max(self._notification, recorded.notification)
@@ -176,7 +185,12 @@ class ReadModels:
             }
             for name, view in self._views.items()
         }
-        saving.save(folder, frames, {"positions": self._positions, "notification": self._notification, "views": views})
+        read = {
+            "positions": self._positions,
+            "notification": self._notification,
+            "evolutions": sorted(self._evolutions),
+        }
+        saving.save(folder, frames, {**read, "views": views})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -195,6 +209,7 @@ class ReadModels:
         found = cls(saved["views"])
         found._positions = saved["positions"]
         found._notification = saved["notification"]
+        found._evolutions = set(saved.get("evolutions", ()))
         for name, view in found._views.items():
             opened = {tuple(key): row for key, row in saved["views"][name]["open"]}
             view.store.restore(frames[name], opened)

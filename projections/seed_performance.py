@@ -17,7 +17,8 @@ from domain.events import (
 from domain.lifecycle import Outcome
 from domain.tamiyo.emergency import BLENDED
 from domain.tamiyo.performance import Performance, Sample
-from projections.view import LAYER, RUN, SEED, Cases, Row, Schema, Table, blank, integer, real
+from projections.told_late import ToldLate
+from projections.view import LAYER, RUN, SEED, Cases, Key, Row, Schema, blank, integer, real
 
 _Place = tuple[int, int]
 """Layer and seed."""
@@ -65,7 +66,7 @@ class SeedPerformances:
     }
 
     def __init__(self) -> None:
-        self.store = Table(self.SCHEMA)
+        self.store = ToldLate(self.SCHEMA, self._tell)
         self.cases: Cases = {
             LayerHealthReported: self._reported,
             EpochCompleted: self._completed,
@@ -107,7 +108,7 @@ class SeedPerformances:
             if cost is not None and place in known.seeds:
                 sample = Sample(accuracy_delta=accuracy, loss_delta=loss, latency_ms=cost[0], memory_mb=cost[1])
                 known.seeds[place] = known.seeds[place].after(sample)
-                _tell(self.store.open[run, *place], known.seeds[place])
+                self.store.stale((run, *place))
         known.accuracy, known.loss = metrics.validation_accuracy, metrics.validation_loss
         known.costs.clear()
 
@@ -118,7 +119,7 @@ class SeedPerformances:
             known.seeds[place] = Performance()
             row = blank(self.SCHEMA) | {"run": run, "position": position, "layer": seed.layer, "seed": seed.index}
             self.store.open[run, *place] = row | {"activations": 0, "fossilized": 0, "failed": 0}
-            _tell(self.store.open[run, *place], known.seeds[place])
+            self.store.stale((run, *place))
         row = self.store.open[run, *place]
         row["activations"] += 1
         row["last_activation_epoch"] = event.epoch
@@ -137,22 +138,22 @@ class SeedPerformances:
             row["fossilized" if event.outcome is Outcome.FOSSILIZED else "failed"] += 1
 
     def _ended(self, run: str, position: int, event: RunEnded) -> None:
-        known = self._runs.pop(run, None)
-        for place in known.seeds if known is not None else ():
+        for place in self._run(run).seeds:
             self.store.finish((run, *place))
+        del self._runs[run]
 
-
-def _tell(row: Row, performance: Performance) -> None:
-    """Put the performance into the row."""
-    samples = performance.samples
-    row["improvements"], row["setbacks"] = performance.improvements, performance.setbacks
-    row["success_rate"] = performance.success_rate
-    row["mean_performance"] = performance.mean
-    row["performance_score"] = performance.score
-    row["variance"] = performance.variance
-    if samples:
-        row["mean_latency_ms"] = math.fsum(sample.latency_ms for sample in samples) / len(samples)
-        row["mean_memory_mb"] = math.fsum(sample.memory_mb for sample in samples) / len(samples)
+    def _tell(self, key: Key, row: Row) -> None:
+        run, layer, seed = key
+        performance = self._runs[str(run)].seeds[int(layer), int(seed)]
+        samples = performance.samples
+        row["improvements"], row["setbacks"] = performance.improvements, performance.setbacks
+        row["success_rate"] = performance.success_rate
+        row["mean_performance"] = performance.mean
+        row["performance_score"] = performance.score
+        row["variance"] = performance.variance
+        if samples:
+            row["mean_latency_ms"] = math.fsum(sample.latency_ms for sample in samples) / len(samples)
+            row["mean_memory_mb"] = math.fsum(sample.memory_mb for sample in samples) / len(samples)
 
 
 def _remembered(accuracy: float, loss: float, costs: Any, blended: Any, seeds: Any) -> _Run:

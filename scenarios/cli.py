@@ -25,7 +25,19 @@ from scenarios.commands import (
 )
 from scenarios.commands.answering import USAGE, app, say
 
-COMMANDS = (looking, recording, evolving, comparing, attributing, analysing, wondering, proving, auditing, http, serving)
+COMMANDS = (
+    looking,
+    recording,
+    evolving,
+    comparing,
+    attributing,
+    analysing,
+    wondering,
+    proving,
+    auditing,
+    http,
+    serving,
+)
 """The modules register their commands when they are imported."""
 
 

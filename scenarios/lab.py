@@ -362,6 +362,7 @@ class Lab:
 
         Raises JournalDamaged, RunMissing, BadInput; BlobMissing and BlobDamaged for a kept checkpoint that is not whole.
         """
+        expect_run(self.journal, run_id)
         again = partial(retrain_elsewhere, self.journal.blobs(run_id), first_epoch) if retrain else None
         reached = verify(self.journal, run_id, _policies_here, again)
         self.check_checkpoints(run_id)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from operator import attrgetter
+from dataclasses import dataclass, replace
+from operator import attrgetter, eq
 from typing import Final, final
 
 import numpy as np
@@ -44,6 +44,16 @@ class LayerFigures:
     errors: int = 0
     """Faults of its seeds in this epoch, from 0."""
 
+    def held(self, report: LayerHealthReport) -> LayerFigures:
+        """The layer by a later ``report`` whose columns are those that these figures are of: see ``held_over``."""
+        return replace(
+            self,
+            latency_ms=_known(report.execution_latency_ms),
+            cache_hit_rate=_known(report.cache_hit_rate),
+            executions=report.total_executions,
+            errors=sum(report.error_counts),
+        )
+
 
 def figures(report: LayerHealthReport, weights: HealthWeights) -> LayerFigures:
     """The layer of ``report`` in figures; ``weights`` are those of the run's health score."""
@@ -53,7 +63,6 @@ def figures(report: LayerHealthReport, weights: HealthWeights) -> LayerFigures:
         means = _means(np.array([*columns, need(report, weights).values]))
     variance, dead, correlation, norm, gradient_variance, signs, ratio, needed = means
     unmeasured = variance is None and dead is None and correlation is None
-    latency, hits = report.execution_latency_ms, report.cache_hit_rate
     return LayerFigures(
         layer=report.layer,
         health=None if unmeasured or needed is None else 1.0 - needed,
@@ -64,8 +73,8 @@ def figures(report: LayerHealthReport, weights: HealthWeights) -> LayerFigures:
         gradient_variance=gradient_variance,
         sign_stability=signs,
         param_norm_ratio=ratio,
-        latency_ms=None if math.isnan(latency) else latency,
-        cache_hit_rate=None if math.isnan(hits) else hits,
+        latency_ms=_known(report.execution_latency_ms),
+        cache_hit_rate=_known(report.cache_hit_rate),
         executions=report.total_executions,
         errors=sum(report.error_counts),
     )
@@ -81,6 +90,15 @@ _COLUMNS: Final = attrgetter(
     "param_norm_ratio",
 )
 """The columns that figures are made of; the first three are what health is worked out of."""
+
+
+def held_over(report: LayerHealthReport, before: LayerHealthReport) -> bool:
+    """Whether the columns of ``report`` are those of the one before: nothing was measured in between."""
+    return all(map(eq, _COLUMNS(report), _COLUMNS(before)))
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _means(table: NDArray[np.float64]) -> list[float | None]:

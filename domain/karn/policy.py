@@ -1,7 +1,8 @@
 """What a Karn policy is: ``initial()`` and one pure step from field reports to proposed blueprints.
 
-To add a policy: a final class in a file of its own here, and a line in ``scenarios/composition.py``. Outside the
-project a class in any file will do; name it ``path/to/file.py:Class`` on the command line.
+To add a policy: a final class in a file of its own here, a line in ``scenarios/composition.py``, and a subclass of
+``KarnPolicyContract`` in ``tests/contracts``. Outside the project a class in any file will do; name it
+``path/to/file.py:Class`` on the command line.
 """
 
 from __future__ import annotations

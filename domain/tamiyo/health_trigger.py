@@ -12,9 +12,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from domain.commands import Decision
+from domain.commands import Considered, Decision
+from domain.header import Rule
 from domain.health import HealthSignal, health_signals
 from domain.run import RunState
+from domain.tamiyo.candidates import CONSIDERED_MAX, vetoed_seeds
 from domain.tamiyo.growth import Growth, Makeup, Site, germinations
 from domain.tamiyo.housekeeping import housekeeping
 from domain.tamiyo.memory import TamiyoMemory
@@ -90,4 +92,17 @@ def _site(signals: Sequence[HealthSignal], state: RunState) -> Site | None:
         reason=f"layer {layer} reports health {worst.health_score:.3f} under {HEALTH_MAX:g}: add seed {seed}",
         confidence=CONFIDENCE,
         urgency=urgency,
+        considered=_weighed(signals, state),
     )
+
+
+def _weighed(signals: Sequence[HealthSignal], state: RunState) -> tuple[Considered, ...]:
+    """The unhealthiest seeds of the layer, and which of all may not germinate; nothing before rule R9."""
+    if Rule.CHOICES_EXPLAINED not in state.started.rules:
+        return ()
+    free = [signal for signal in signals if state.germinable(signal.seed_id)][:CONSIDERED_MAX]
+    unwell = (
+        Considered(option=f"seed {signal.seed_id}", score=1.0 - signal.health_score, note="1 - health")
+        for signal in free
+    )
+    return (*unwell, *vetoed_seeds(state))

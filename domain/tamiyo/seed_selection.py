@@ -19,7 +19,7 @@ from domain.health import need
 from domain.identifiers import SeedId
 from domain.run import RunState
 from domain.tamiyo.bandit_settings import SeedSelection
-from domain.tamiyo.bandits import WAYS, Arms, Circumstances, Numbers
+from domain.tamiyo.bandits import WAYS, Arms, Circumstances, Numbers, Ranking
 from domain.tamiyo.candidates import CONSIDERED_MAX, VETOED_MAX, vetoed_seeds
 from domain.tamiyo.growth import BLUEPRINT_STREAM, Makeup, Option, Options, Site
 from domain.tamiyo.legal import Numbering, legal_actions
@@ -41,7 +41,12 @@ class SelectionReason:
     score: float
     reason: str
     alternatives_considered: tuple[Considered, ...]
-    """The likeliest seeds, the chosen one among them, then those that a rule vetoed."""
+    """The likeliest seeds, then those that a rule vetoed."""
+
+    @property
+    def said(self) -> str:
+        """How a decision puts it."""
+        return f"{self.strategy.value} takes seed {self.seed} at score {self.score:.4g}, {self.reason}"
 
 
 @final
@@ -91,30 +96,33 @@ def chosen_by_bandit(
     known = {entry.seed: entry.performance for entry in memory.performances}
     vetoes = _vetoes(free, known, state)
     viable = np.array([seed not in vetoes for seed in free])
-    fallen_back = not viable.any()
-    if fallen_back and not settings.fallback_to_first:
-        return _wait(calls, "no seed is viable", (*_noted(vetoes), *vetoed_seeds(state)))
-    if fallen_back:
-        viable[0] = True
+    vetoed = (*_noted(vetoes), *vetoed_seeds(state))
+    if not viable.any() and not settings.fallback_to_first:
+        return _wait(calls, "no seed is viable", vetoed)
+    said = f"of {viable.sum()} viable ones" if viable.any() else "the first free one, as none is viable"
+    viable[0] |= not viable.any()
     seeds = [seed for seed, is_viable in zip(free, viable, strict=True) if is_viable]
     arms = _arms(seeds, known, state)
-    last = state.last_germinations[-1][0] if state.last_germinations else None
-    successor = 0 if last is None else next((at for at, seed in enumerate(seeds) if last < seed), 0)
-    way = state.started.tamiyo_config.seed_selection
-    scores, chances = WAYS[way](arms, Circumstances(state.epoch, surety, settings, successor))
+    scores, chances = _weighed(seeds, arms, state, surety)
     at = _drawn(chances, random)
-    vetoed = (*_noted(vetoes), *vetoed_seeds(state))
-    said = "the first free one, as none is viable" if fallen_back else f"of {len(seeds)} viable ones"
     reason = SelectionReason(
-        strategy=way,
+        strategy=state.started.tamiyo_config.seed_selection,
         seed=seeds[at],
         score=float(scores[at]),
-        reason=f"{calls}: {way.value} takes seed {seeds[at]}, {said}, at chance {chances[at]:.3g}",
+        reason=f"{said}, at chance {chances[at]:.3g}",
         alternatives_considered=(*_likeliest(seeds, scores, chances, arms, known), *vetoed),
     )
     everywhere = np.zeros(len(free))
     everywhere[viable] = chances
     return _ordered(lots, int(np.flatnonzero(viable)[at]), everywhere, reason, legal, random)
+
+
+def _weighed(seeds: Sequence[SeedId], arms: Arms, state: RunState, urgency: float) -> Ranking:
+    """Score and chance of each seed by the configured way."""
+    config = state.started.tamiyo_config
+    last = state.last_germinations[-1][0] if state.last_germinations else None
+    successor = 0 if last is None else next((at for at, seed in enumerate(seeds) if last < seed), 0)
+    return WAYS[config.seed_selection](arms, Circumstances(state.epoch, urgency, config.bandit, successor))
 
 
 def _wait(calls: str, why: str, considered: tuple[Considered, ...]) -> Decision:
@@ -257,7 +265,7 @@ def _ordered(
     odds = dict(_odds(lots, chances))
     return Decision(
         command=_germinate(reason.seed, order.option, order.grafting),
-        reason=f"{reason.reason}{order.option.said}{order.why}",
+        reason=f"{lot.site.reason}: {reason.said}{order.option.said}{order.why}",
         confidence=lot.site.confidence,
         urgency=lot.site.urgency,
         considered=(*reason.alternatives_considered, *lot.options.considered),

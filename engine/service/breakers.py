@@ -56,8 +56,10 @@ class BreakerOpen(ConnectionError):
 
 @final
 class Counts(Value):
-    """What went through a breaker since the process began."""
+    """What went through a breaker since the process began, and how it stands now."""
 
+    state: BreakerState = BreakerState.CLOSED
+    """One whose recovery time is over stays open until somebody calls."""
     requests: int = 0
     failures: int = 0
     successes: int = 0
@@ -77,7 +79,7 @@ class Breaker:
 
         self.name = name
         self.limits = limits
-        self.counts = Counts()
+        self._counts = Counts()
         self._moved = moved
         self._why = ""
         self._breaker = CircuitBreaker(
@@ -90,9 +92,9 @@ class Breaker:
         )
 
     @property
-    def state(self) -> BreakerState:
-        """As it stands; one whose recovery time is over stays open until somebody calls."""
-        return _state(self._breaker.current_state)
+    def counts(self) -> Counts:
+        """As they stand."""
+        return self._counts.model_copy(update={"state": _state(self._breaker.current_state)})
 
     def call(self, action: Callable[[], ResultT]) -> ResultT:
         """What ``action`` returns. Raises what it raises, and BreakerOpen where it was not even tried."""
@@ -133,8 +135,8 @@ class Breaker:
         )
 
     def _count(self, **more: int) -> None:
-        self.counts = self.counts.model_copy(
-            update={name: getattr(self.counts, name) + count for name, count in more.items()}
+        self._counts = self._counts.model_copy(
+            update={name: getattr(self._counts, name) + count for name, count in more.items()}
         )
 
 

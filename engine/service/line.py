@@ -101,6 +101,8 @@ class Line:
             self._guards.recovery.call(BUS, self._send, until_s=until_s)
         except NotRecovered as lost:
             self._log.say("bus.left", unsent=len(self._waiting), reason=str(lost))
+        counts = {name: breaker.counts.model_dump(mode="json") for name, breaker in self._guards.breakers.items()}
+        self._log.say("line.closed", told=self._position, asked=self._requests, breakers=counts)
         self._commands.close()
 
     def _send(self) -> None:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
 from domain.safety import Violation
 from domain.values import Value
+from engine.service.breakers import Breaker, Counts
 
 LATENCY_MAX_MS: Final = 200.0
 HEALTH_RATE_MIN: Final = 1000.0
@@ -60,6 +61,8 @@ class ServiceStatistics(Value):
     incidents: int
     """Errors that were not overcome, and moves of breakers."""
     messages_rejected: int
+    breakers: dict[str, Counts]
+    """Of bus and library, and of every run that is decided for, by name."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -125,7 +128,7 @@ class Tally:
         self.unsafe += bool(violations)
         self.rules.update(violation.rule for violation in violations)
 
-    def statistics(self, now_s: float) -> ServiceStatistics:
+    def statistics(self, now_s: float, breakers: Iterable[Breaker]) -> ServiceStatistics:
         """All of it as it stands."""
         import resource
 
@@ -151,4 +154,5 @@ class Tally:
             memory_usage_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
             incidents=self.incidents,
             messages_rejected=self.rejected,
+            breakers={breaker.name: breaker.counts for breaker in breakers},
         )

@@ -21,6 +21,7 @@ from domain.events import (
     ControllerSilent,
     DecisionVetoed,
     DomainEvent,
+    EpochSealed,
     GrowthPaused,
     GrowthResumed,
     LayerHealthReported,
@@ -97,6 +98,8 @@ class TamiyoService:
         """A breaker a run: one that cannot be decided for does not stand in the way of the others."""
         self._lost: dict[str, str] = {}
         """Runs that cannot be followed, and why."""
+        self._ended: set[str] = set()
+        """Runs that were heard to their end: of them nothing else is kept."""
         self._answers: deque[Envelope] = deque()
         """What is to be sent, or could not be sent yet."""
         self._tally = Tally(guards.clock())
@@ -119,12 +122,13 @@ class TamiyoService:
         return delivery is not None
 
     def ended(self, run: str) -> bool:
-        """Whether a run was heard to its end, and everything that it asked was answered."""
-        return run in self._runs and self._runs[run].state.ending is not None and not self._answers
+        """Whether a run was heard to its end, or is lost, and everything that was asked is answered."""
+        return (run in self._ended or run in self._lost) and not self._answers
 
     def statistics(self) -> ServiceStatistics:
         """What was counted so far."""
-        return self._tally.statistics(self._guards.clock())
+        used = [breaker for breaker in self._guards.breakers.values() if breaker.counts.requests]
+        return self._tally.statistics(self._guards.clock(), [*used, *self._trainers.values()])
 
     def say_statistics(self) -> None:
         """A line of statistics in the log, and one for everything in it that somebody should look at."""
@@ -145,7 +149,7 @@ class TamiyoService:
         """Take a message in, in its turn. What cannot be read never gets a turn."""
         envelope = delivery.envelope
         try:
-            if envelope.type in {ANSWERED, ORDERED} or envelope.subject in self._lost:
+            if envelope.type in {ANSWERED, ORDERED} or envelope.subject in self._lost.keys() | self._ended:
                 delivery.confirm()
                 self._decline(envelope)
             else:
@@ -173,14 +177,17 @@ class TamiyoService:
             except Exception as error:  # whatever a foreign run folds into, other runs are not to suffer
                 self._lose(run.run, said(error))
                 return
+        if isinstance(content, EpochSealed) and run.state.ending is not None:
+            self._forget(run.run)
         due = run.due()
         if due is not None:
             self._answers.append(answer(self._answered(run, due[1]), due[0]))
 
     def _decline(self, envelope: Envelope) -> None:
         """A trainer whose run cannot be followed need not wait to find out."""
-        if envelope.type == ASKED:
-            epoch, reason = value_of(envelope, DecisionRequest).epoch, self._lost[envelope.subject]
+        reason = self._lost.get(envelope.subject)
+        if envelope.type == ASKED and reason is not None:
+            epoch = value_of(envelope, DecisionRequest).epoch
             self._answers.append(answer(ControlBatch(epoch=epoch, declined=reason), envelope))
 
     def _reject(self, delivery: Delivery, reason: str) -> None:
@@ -190,6 +197,12 @@ class TamiyoService:
             delivery.reject(reason)
         except TROUBLE as error:  # it comes again, and is rejected then
             self._log.say("bus.down", reason=said(error))
+
+    def _forget(self, run: str) -> None:
+        self._ended.add(run)
+        del self._runs[run]
+        self._casts.pop(run, None)
+        self._trainers.pop(run, None)
 
     def _lose(self, run: str, reason: str) -> None:
         self._lost[run] = reason

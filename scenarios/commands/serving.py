@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from engine.service.log import JsonLines
+from engine.service.statistics import ServiceStatistics
 from engine.service.tamiyo import TamiyoService
 from scenarios.commands.answering import Journal, Json, answer, answering, app
 from scenarios.lab import DEFAULT_JOURNAL, Lab
@@ -32,8 +33,7 @@ def tamiyo(
         with service(bus, lab.journal, log_to) as serving:
             _serve(serving, once)
             counted = serving.statistics()
-        document = counted.model_dump(mode="json")
-        answer(document, [f"{name:32}{value}" for name, value in document.items()], as_json=as_json)
+        answer(counted.model_dump(mode="json"), _lines(counted), as_json=as_json)
 
 
 def _serve(serving: TamiyoService, once: str | None) -> None:
@@ -43,3 +43,11 @@ def _serve(serving: TamiyoService, once: str | None) -> None:
             serving.turn(TURN_S)
     except KeyboardInterrupt:
         return
+
+
+def _lines(counted: ServiceStatistics) -> list[str]:
+    plain = {name: value for name, value in counted if not isinstance(value, dict)}
+    plain |= {f"rejected by {rule}": count for rule, count in counted.rejections_by_check.items()}
+    for name, counts in counted.breakers.items():
+        plain[f"breaker {name}"] = f"{counts.state.value}, {counts.failures} of {counts.requests} calls failed"
+    return [f"{name:32} {value}" for name, value in plain.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,6 +32,7 @@ from scenarios.runs import trainers
 from scenarios.runs.names import plain
 from scenarios.runs.once import namesakes
 from scenarios.specification import BadInput, Scenario
+from scenarios.whatif.figures import CPU_SECONDS
 
 
 @final
@@ -110,11 +112,18 @@ def evolve(
             seal = events[-1]
             assert isinstance(seal, EpochSealed), f"{name} ends in a seal"
             breeding.resume(events, lab.journal.blobs(name).get(seal.memory_digest))
+        earlier, began = float(lab.journal.notes(name).get(CPU_SECONDS, 0)), _cpu_seconds()
         while not breeding.state.is_over:
             progress(summary_line(breeding.step()))
+            lab.journal.note(name, CPU_SECONDS, f"{earlier + _cpu_seconds() - began:.3f}")
     except PolicyFailed as failure:
         raise BadInput(f"{name} cannot go on: {failure}") from failure
     return result(lab.journal, name)
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of the workers that it has outlived, s."""
+    return sum(os.times()[:4])
 
 
 def _is_as_planned(journal: Journal, name: str, plan: EvolutionPlan) -> bool:

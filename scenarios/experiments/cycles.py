@@ -30,8 +30,6 @@ from scenarios.experiments.golden import HASTY
 from scenarios.runs import trainers
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from engine.trainers.live.tolaria import LiveTrainer
 
 SCENARIO: Final = "digits"
@@ -102,7 +100,7 @@ def activations(trainer: LiveTrainer, epoch: int) -> Activations:
     """What each layer gives on the test inputs, as the network stands."""
     found: list[NDArray[np.float32]] = []
 
-    def watch(inputs: Tensor, outputs: Tensor, given: Tensor) -> None:
+    def watch(inputs: Any, outputs: Any, given: Any) -> None:
         del inputs, outputs
         found.append(given.numpy().copy())
 

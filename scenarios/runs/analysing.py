@@ -7,7 +7,7 @@ from typing import Final, final
 
 from domain.analysis.correlation import Correlation, correlations, mutual_information
 from domain.analysis.model_graph import WINDOW, ModelAnalysis, analyse
-from domain.analysis.outcomes import DecisionOutcome, Outcomes
+from domain.analysis.outcomes import DecisionOutcome, decision_outcomes
 from domain.analysis.trends import reward_trend
 from domain.events import AdaptationRewarded, DecisionMade, LayerHealthReported, RunForked, RunStarted, SeedGerminated
 from domain.health import LayerHealthReport
@@ -45,7 +45,8 @@ class Analysis(Value):
 
 def analysed(lab: Lab, runs: Sequence[str], at: int | None = None) -> Analysis:
     """Analyse ``runs`` at the end of epoch ``at``, by default the last of each. Raises RunMissing, BadInput."""
-    found, decided = [], []
+    found: list[RunAnalysis] = []
+    decided: list[DecisionOutcome] = []
     for run in runs:
         network, decisions = _of_run(lab, run, at)
         found.append(network)
@@ -60,10 +61,10 @@ def analysed(lab: Lab, runs: Sequence[str], at: int | None = None) -> Analysis:
     )
 
 
-def _of_run(lab: Lab, run: str, at: int | None) -> tuple[RunAnalysis, list[DecisionOutcome]]:
+def _of_run(lab: Lab, run: str, at: int | None) -> tuple[RunAnalysis, tuple[DecisionOutcome, ...]]:
     head, journal = lab.head_at(run, at), lab.journal
     topics = {topic for kind in _READ for topic in journal.codec.topics(kind)}
-    outcomes, decided, header = Outcomes(), [], None
+    header, others = None, []
     reports: dict[int, list[LayerHealthReport]] = {}
     for event in journal.select(run, lambda topic, body: topic in topics, head.position):
         match event:
@@ -72,10 +73,8 @@ def _of_run(lab: Lab, run: str, at: int | None) -> tuple[RunAnalysis, list[Decis
             case LayerHealthReported():
                 reports.setdefault(event.epoch, []).append(event.report)
             case _:
-                rewarded = outcomes.after(event)
-                if rewarded is not None:
-                    decided.append(rewarded)
+                others.append(event)
     assert header is not None, f"{run} does not open with its header"
     window = list(reports.values())[-WINDOW:]
     model = analyse(header, window)
-    return RunAnalysis(run=run, epoch=head.epoch, reported=bool(window), model=model), decided
+    return RunAnalysis(run=run, epoch=head.epoch, reported=bool(window), model=model), decision_outcomes(others)

@@ -84,7 +84,7 @@ def run(
         orders = StandingOrders(journal, run_id) if plan.dynamics is None else Undisturbed()
         _run(journal, plan, run_id, watch, Ends(plan.tamiyo, orders, lambda event: None))
         return
-    with joined(elsewhere, journal, run_id, plan.tamiyo) as ends:
+    with joined(elsewhere, journal, run_id, plan.header, plan.tamiyo) as ends:
         _run(journal, plan, run_id, watch, ends)
 
 

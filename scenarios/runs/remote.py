@@ -33,7 +33,7 @@ from engine.service.outside import Surroundings
 from engine.service.remote import RemoteTamiyo
 from engine.service.tamiyo import TamiyoService
 from scenarios import composition
-from scenarios.runs.orders import GrowthOrder, StandingOrders, give
+from scenarios.runs.orders import GROWTH, GrowthOrder, StandingOrders
 from scenarios.specification import BadInput
 
 PATIENCE_S: Final = LIMITS[TAMIYO].call_s
@@ -67,11 +67,16 @@ class Ends:
 
 
 @contextmanager
-def joined(remote: Remote, journal: Journal, run_id: str, tamiyo: TamiyoPolicy) -> Iterator[Ends]:
+def joined(remote: Remote, journal: Journal, run_id: str, header: RunHeader, tamiyo: TamiyoPolicy) -> Iterator[Ends]:
     """The ends of a run on a bus; what was told is sent to the last word before this is left.
 
-    Raises BadInput for a bus that does not answer, or that has a run of this name already.
+    Raises BadInput for a run that is to be encrypted, a bus that does not answer, or one that has a run of this name.
     """
+    if header.safety.encryption_required:
+        raise BadInput(
+            f"--bus {remote.bus}: safety.encryption_required is on, and a bus keeps what it carries in plain text; "
+            "record the run in one process"
+        )
     people = StandingOrders(journal, run_id)
     with logging(remote.log, process="trainer", run=run_id) as log:
         guards = Guards.of(time.monotonic, time.sleep, log)
@@ -150,4 +155,5 @@ def _refuse_namesake(bus: Bus, run_id: str, url: str) -> None:
 
 
 def _obey(journal: Journal, run_id: str, body: str) -> None:
-    give(journal, run_id, GrowthOrder.model_validate_json(body, strict=False))
+    """Leave an order where the next boundary finds it. Raises ValueError for what is none."""
+    journal.note(run_id, GROWTH, GrowthOrder.model_validate_json(body, strict=False).model_dump_json())

@@ -256,6 +256,24 @@ def test_a_server_that_does_not_answer_is_one_clear_line(blobs: FolderBlobs) -> 
     assert "\n" not in str(gone.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "user", "said"),
+    [
+        (("-DV",), "", "has no JetStream; start it with `nats-server -js`"),
+        (("-js", "--user", "ada", "--pass", "right"), "ada:wrong@", "Authorization Violation"),
+    ],
+)
+def test_a_server_that_cannot_serve_is_one_clear_line_without_a_password(
+    options: tuple[str, ...], user: str, said: str, tmp_path: Path, blobs: FolderBlobs
+) -> None:
+    with running(tmp_path / "other", *options) as other, pytest.raises(BusUnavailable) as unable:
+        open_bus(f"nats://{user}127.0.0.1:{other.port}", blobs, patience_seconds=0.5)
+
+    assert said in str(unable.value)
+    assert "wrong" not in str(unable.value)
+    assert "\n" not in str(unable.value)
+
+
 def test_a_server_that_goes_away_is_noticed_when_patience_is_over(server: NatsServer, blobs: FolderBlobs) -> None:
     bus = open_bus(server.url, blobs, patience_seconds=0.4)
     nissa = bus.subscribe([Topic.EPOCHS], "nissa")

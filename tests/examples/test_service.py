@@ -174,7 +174,7 @@ def test_growth_is_paused_and_resumed_over_the_bus(tmp_path: Path) -> None:
     settings = ("host.hidden=[8]", "host.seeds_per_layer=4", "tamiyo_config.max_active_seeds=4")
     settings = (*settings, "tamiyo_config.allow_concurrent_adaptations=true")
     options = [part for setting in settings for part in ("--set", setting)]
-    eager = ("--tamiyo", "random_growth?probability=0.9", "--epochs", "200", *options)
+    eager = ("--tamiyo", "random_growth?probability=0.9", "--epochs", "120", *options)
     with running(tmp_path / "nats") as server, tamiyo(shell, server):
         process = shell.start("run", "xor4", *eager, "--bus", server.url, "--json")
         when_sealed(shell, 5, process)

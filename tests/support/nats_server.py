@@ -25,15 +25,17 @@ def free_port() -> int:
 class NatsServer:
     """Keeps its port and its files over restarts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._folder = folder
+        self._options = options
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Back once it takes connections."""
-        command = [str(PROGRAM), "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._folder)]
+        at = ["-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._folder)]
+        command = [str(PROGRAM), *at, *self._options]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self._process.stderr is not None
         said = []
@@ -67,9 +69,9 @@ def _drain(said: IO[str]) -> None:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[NatsServer]:
-    """A server that is stopped at the end."""
-    server = NatsServer(folder)
+def running(folder: Path, *options: str) -> Iterator[NatsServer]:
+    """A server that is stopped at the end; with JetStream unless other options are given."""
+    server = NatsServer(folder, *(options or ("-js",)))
     server.start()
     try:
         yield server

@@ -47,6 +47,8 @@ class Curve:
     """Every column of every report."""
     faults: Mapping[int, tuple[tuple[SeedId, FaultKind, int], ...]] = field(default_factory=dict)
     """Epoch to the faults in it. Those of a seed without a blueprint do not happen."""
+    error_rate: float | None = None
+    """Share of an epoch's batches that each of these faults took."""
     panics: Mapping[int, str] = field(default_factory=dict)
     """Epoch to why the watchdog stops it."""
 
@@ -77,7 +79,7 @@ class ScriptedTrainer:
         """The epoch as scripted."""
         reports = tuple(self._report(layer.layer, layer.seeds, epoch, state) for layer in self._header.layout)
         faults = tuple(
-            SeedFaulted(epoch=epoch, seed=name, kind=kind, count=count)
+            SeedFaulted(epoch=epoch, seed=name, kind=kind, count=count, rate=self._curve.error_rate)
             for name, kind, count in self._curve.faults.get(epoch, ())
             if name in state.active
         )

@@ -103,3 +103,13 @@ def test_housekeeping_comes_before_growth() -> None:
     step = AsImplemented().step(observe(state, (unwell(2),)), NoMemory(), BoundaryRandomness(1, 2))
 
     assert [type(decision.command) for decision in step.decisions] == [Advance, Advance, Germinate]
+
+
+def test_its_germinations_say_what_every_score_is_made_of() -> None:
+    seen = observe(STATE, (well(0), unwell(1), well(2)))
+
+    (decision,) = AsImplemented().step(seen, NoMemory(), BoundaryRandomness(1, 1)).decisions
+
+    assert all(entry.note for entry in decision.considered)
+    assert decision.considered[0].option == "seed 1.1"
+    assert any("gain" in entry.note and "- risk" in entry.note for entry in decision.considered)

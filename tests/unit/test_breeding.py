@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,9 @@ from domain.urza.provenance import verify_provenance
 from engine.controllers import PolicyFailed
 from engine.innovation.breeding import Breeding, run_keys
 from engine.innovation.recalled import replay, same_state
+from engine.journal.entries import Recorded
 from engine.sink import Tape
+from projections.read_models import ReadModels
 from tests.support.evolutions import ScriptedGround, WideningKarn, evolution_header, gain_of
 
 Bred = tuple[list[DomainEvent], ScriptedGround, Breeding]
@@ -151,3 +154,15 @@ def test_every_generation_has_run_keys_of_its_own_and_every_evolution_of_a_key_t
 
     assert len({key for pair in keys for key in pair}) == 98
     assert run_keys(header.model_copy(update={"candidates_per_generation": 9}), 1, "test") == keys[0]
+
+
+def test_the_views_of_runs_leave_evolutions_out_however_they_are_read(tmp_path: Path) -> None:
+    events, _, _ = bred()
+    told = [Recorded(place, "evolution-test", place, event) for place, event in enumerate(events, start=1)]
+    models = ReadModels()
+
+    assert models.follow(told[:9]) == 0
+    models.save(tmp_path / "views")
+    again = ReadModels.load(tmp_path / "views")
+    assert again.follow(told[9:]) == 0 and again.notification == len(told)
+    assert again.positions == {} and again.frame("blueprints").is_empty()

@@ -8,15 +8,24 @@ from dataclasses import replace
 import pytest
 import torch
 
-from domain.events import SeedFaulted
+from domain.events import DomainEvent, SeedFaulted, StageChanged
 from domain.faults import FaultKind
 from domain.header import RULES_IN_FORCE, Rule
+from domain.identifiers import SeedId
+from domain.karn.no_invention import NoInvention
 from domain.lifecycle import Stage
 from domain.run import RunState
 from domain.seed import succumb
+from domain.tamiyo.always_grow import AlwaysGrow
+from domain.urza.catalogue import registrations
+from engine.checkers import check
+from engine.session import Session
+from engine.sink import Tape
 from engine.trainers.live.faults import FaultTally
 from engine.trainers.live.watchdog import HISTORY_MIN, Watchdog
+from tests.support.headers import small_header
 from tests.support.live_runs import SEED, HandRun, grown_run
+from tests.support.scripted_trainer import Curve, ScriptedTrainer
 
 torch.set_num_threads(1)
 GUESS = math.log(4)
@@ -73,8 +82,38 @@ def test_a_blueprint_that_fails_in_over_a_tenth_of_its_batches_is_given_up(rate:
     state = faulted(grown_run(Stage.FINE_TUNING), rate)
     moved = succumb(state.seed(SEED), state.boundary(SEED), rate)
 
-    assert bool(moved) == gives_up
-    assert not moved or "1 faults in consecutive epochs, 11% of the last epoch's batches" in moved[0].reason
+    reasons = [event.reason for event in moved if isinstance(event, StageChanged)]
+    assert reasons == ["1 faults in consecutive epochs, 11% of the last epoch's batches"] * gives_up
+
+
+def failing(rate: float | None) -> list[DomainEvent]:
+    """A run in which every blueprint fails once in every second epoch, in a share of its batches."""
+    names = [SeedId(layer=layer, index=index) for layer in range(2) for index in range(2)]
+    faults = {epoch: tuple((name, FaultKind.NON_FINITE, 1) for name in names) for epoch in range(2, 40, 2)}
+    curve = Curve(accuracies=(0.5, 0.51), faults=faults, error_rate=rate)
+    tape = Tape()
+    Session(ScriptedTrainer(curve), AlwaysGrow(), NoInvention(), tape).run(small_header(epochs=40), registrations())
+    return tape.events
+
+
+def succumbed(events: list[DomainEvent]) -> list[StageChanged]:
+    return [event for event in events if isinstance(event, StageChanged) and event.target is Stage.ERROR_RECOVERY]
+
+
+def test_in_a_whole_run_failing_often_is_enough_and_failing_seldom_is_not() -> None:
+    often = failing(0.2)
+
+    assert len(succumbed(often)) > 2
+    assert succumbed(failing(0.1)) == succumbed(failing(None)) == []
+    assert check(often) == []
+
+
+def test_a_checker_knows_how_often_a_seed_may_fail() -> None:
+    seldom = [
+        event.model_copy(update={"rate": 0.1}) if isinstance(event, SeedFaulted) else event for event in failing(0.2)
+    ]
+
+    assert [broken for broken in check(seldom) if "succumbed to 1 faults" in broken]
 
 
 @pytest.mark.parametrize("rules", [RULES_IN_FORCE, tuple(rule for rule in Rule if rule is not Rule.GOVERNED)])

@@ -80,10 +80,10 @@ def test_a_breaker_closes_after_enough_successes_and_one_failure_opens_it_again(
     broken(breaker, 3)
     broken(breaker, 1)
     breaker.call(lambda: "one")
-    assert breaker.state is BreakerState.HALF_OPEN
+    assert breaker.counts.state is BreakerState.HALF_OPEN
     breaker.call(lambda: "two")
 
-    assert breaker.state is BreakerState.CLOSED
+    assert breaker.counts.state is BreakerState.CLOSED
     names = [move.target.value for move in moved]
     assert names == ["OPEN", "HALF_OPEN", "OPEN", "HALF_OPEN", "CLOSED"]
     assert moved[-1].reason == "2 calls in a row succeeded"

@@ -80,7 +80,7 @@ class _Planted:
         """Forward passes since the planting, scoring left out."""
         self.passes_before = 0
         """The same at the beginning of this epoch."""
-        self._classes: Final = data.classes
+        self.classes: Final = data.classes
         self.quiet: Final[dict[int, tuple[dict[str, Column], LayerHealthReport]]] = {}
         """Of layers in which nothing grows, by number: the report last built and the columns it was built from."""
         self._is_large: Final = sum(entry.numel() for entry in self.network.host.values()) > DIGEST_PARAMETERS_MAX
@@ -97,11 +97,6 @@ class _Planted:
     def is_governed(self) -> bool:
         """Whether rule R8 is in force."""
         return Rule.GOVERNED in self.header.rules
-
-    @property
-    def guess(self) -> float | None:
-        """Loss of guessing at random, nats; None where nobody asks."""
-        return math.log(self._classes) if self.is_governed else None
 
     def digest(self, epoch: int) -> str:
         """Digest of the weights; of a large host every eighth epoch, in between empty: it costs 2 % of an epoch."""
@@ -159,7 +154,7 @@ class LiveTrainer:
             return Trained.panicking(panic, faults=self._faults(epoch, failures))
         with torch.no_grad():
             loss, accuracy, reports = self._validate(epoch, failures)
-        here.watchdog, panic = here.watchdog.after(epoch, loss, here.guess)
+        here.watchdog, panic = here.watchdog.after(epoch, loss, math.log(here.classes) if here.is_governed else None)
         faults = self._faults(epoch, failures)
         if panic is not None:
             return Trained.panicking(panic, reports=reports, faults=faults)

@@ -1,0 +1,42 @@
+"""What a run over a bus refuses before anything is recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from domain.safety import SafetyConfig
+from domain.tamiyo.never_grow import NeverGrow
+from engine.journal.journal import Journal
+from scenarios.runs.remote import Remote, joined, logging
+from scenarios.specification import BadInput
+from tests.support.headers import small_header
+from tests.support.nats_server import free_port
+
+NOWHERE = f"nats://127.0.0.1:{free_port()}"
+
+
+@pytest.mark.parametrize(
+    ("remote", "encrypted", "said"),
+    [
+        (Remote(NOWHERE), True, "encryption_required is on, and a bus keeps what it carries in plain text"),
+        (Remote("http://127.0.0.1"), False, "no bus answers to 'http://127.0.0.1'; use nats://host:port"),
+        (Remote(NOWHERE, patience_s=0.1), False, "does not answer within 0.1 s"),
+    ],
+)
+def test_a_bus_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, remote: Remote, encrypted: bool, said: str
+) -> None:
+    header = small_header(safety=SafetyConfig(encryption_required=encrypted))
+    with Journal.open(f"sqlite:///{tmp_path}/journal.db") as journal:
+        with pytest.raises(BadInput, match=said) as refused, joined(remote, journal, "run", header, NeverGrow()):
+            pass
+        assert list(journal.runs()) == []
+
+    assert "\n" not in str(refused.value)
+
+
+def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="name a file that can be written"), logging(tmp_path, process="tamiyo"):
+        pass
