@@ -10,7 +10,8 @@
 | energy a sample | 5 % over the window | a manual review is noted |
 | gain in accuracy, two generations of use in a row | 5 % | becomes HIGH |
 
-Tamiyo's interest from 0.7 on protects from being archived, and so does scarcity: ``offered_min`` are always left.
+A rate is under its threshold where chance does not explain it (``CurationConfig.chance_max``). Tamiyo's interest from
+0.7 on protects from being archived, and so does scarcity: ``offered_min`` are always left.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def curate(
         if record.blueprint_id not in gone
         for command in _regrade(record, evidence.of(record.blueprint_id), config)
     ]
-    return (*retired, *graded, *_energy_review(library, evidence, generation, config))
+    levels = {record.blueprint_id: record.level for record in library.records.values()}
+    levels |= {command.blueprint_id: command.level for command in graded}
+    return (*retired, *graded, *_energy_review(library, evidence, generation, config, levels))
 
 
 def _retirements(library: BlueprintLibrary, evidence: Evidence, config: CurationConfig) -> Iterator[Retire]:
@@ -85,11 +88,12 @@ def _retirements(library: BlueprintLibrary, evidence: Evidence, config: Curation
 def _failure(seen: Sequence[Tally], bouts: Bouts, config: CurationConfig) -> str | None:
     """Which rule archives a blueprint, or None."""
     window = over(seen[-WINDOW:])
-    if window.uses >= config.uses_min and window.success_rate < config.success_min:
+    if window.uses >= config.uses_min and window.falls_short(config.success_min, config.chance_max):
         return f"success {window.success_rate:.0%} of {window.uses} uses, under {config.success_min:.0%}"
     recent = seen[-config.urabrask_generations :]
-    is_low = all(tally.success_rate < config.urabrask_success_min for tally in recent)
-    if len(recent) == config.urabrask_generations and is_low and over(recent).uses >= config.uses_min:
+    threshold, total = config.urabrask_success_min, over(recent)
+    is_low = all(tally.success_rate < threshold for tally in recent) and total.falls_short(threshold, config.chance_max)
+    if len(recent) == config.urabrask_generations and is_low and total.uses >= config.uses_min:
         return f"success under {config.urabrask_success_min:.0%} in {len(recent)} generations in a row"
     if bouts.fought >= config.battles_min and bouts.lost / bouts.fought > config.outscored_max:
         return f"lost {bouts.lost} of {bouts.fought} battles to newer designs"
@@ -120,9 +124,13 @@ def _regrade(record: BlueprintRecord, seen: Sequence[Tally], config: CurationCon
 
 
 def _energy_review(
-    library: BlueprintLibrary, evidence: Evidence, generation: int, config: CurationConfig
+    library: BlueprintLibrary,
+    evidence: Evidence,
+    generation: int,
+    config: CurationConfig,
+    levels: Mapping[BlueprintId, ConfidenceLevel],
 ) -> Iterator[Regrade]:
-    """A note, at its own level, on the hungriest blueprint of a generation that took more energy than those before."""
+    """A note on the hungriest blueprint of a generation that took more energy than those before. Its level stays."""
     records = tuple(library.records.values())
     energy = energy_by_generation(records, evidence.tallies)
     before = [joules for earlier, joules in energy.items() if generation - WINDOW <= earlier < generation]
@@ -134,4 +142,4 @@ def _energy_review(
     used = [record for record in records if any(t.generation == generation for t in evidence.of(record.blueprint_id))]
     hungriest = max(used, key=lambda record: (energy_of(record), -record.number))
     reason = f"manual review: energy a sample rose from {usual:.2e} to {energy[generation]:.2e} J"
-    yield Regrade(blueprint_id=hungriest.blueprint_id, level=hungriest.level, reason=reason)
+    yield Regrade(blueprint_id=hungriest.blueprint_id, level=levels[hungriest.blueprint_id], reason=reason)

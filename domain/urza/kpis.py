@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Final, final
 
 from pydantic import Field
@@ -47,6 +48,8 @@ class CurationConfig(Value):
     """Mean gain in accuracy, in two generations of use in a row, from which a blueprint becomes HIGH."""
     uses_min: int = Field(default=5, ge=1)
     """Uses in the window before a success rate says anything."""
+    chance_max: float = Field(default=0.05, gt=0, le=1)
+    """A rate is under its threshold where chance alone, at the threshold, would give so few successes more rarely."""
     battles_min: int = Field(default=5, ge=1)
     """Battles against newer designs before losing them says anything."""
     offered_min: int = Field(default=8, ge=1)
@@ -85,6 +88,11 @@ class Tally(Value):
     def success_rate(self) -> float:
         """Share of the uses that fossilized, [0, 1]; NaN without any."""
         return self.fossilized / self.uses if self.uses else math.nan
+
+    def falls_short(self, rate: float, chance_max: float) -> bool:
+        """Whether chance would give so few successes, or fewer, in less than ``chance_max`` of cases of that rate."""
+        ways = (comb(self.uses, n) * rate**n * (1 - rate) ** (self.uses - n) for n in range(self.fossilized + 1))
+        return math.fsum(ways) < chance_max
 
     @property
     def gain(self) -> float:

@@ -34,6 +34,8 @@ KARNS: Final = ("evolution?unprompted=true", "random_search?unprompted=true")
 FRESH: Final = 1000
 """First of the run keys that the libraries are compared on; those of evolutions are drawn from 2^32."""
 CORES: Final = 2
+SATISFIED: Final = ("tamiyo_config.acc_threshold=0.97",)
+"""From here on a host is left alone: one with nothing left to gain culls the best of blueprints, which says nothing."""
 
 
 @final
@@ -165,11 +167,14 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=12, help="a generation")
     parser.add_argument("--fresh", type=int, default=5, help="run keys to compare the libraries on")
     parser.add_argument("--epochs", type=int, default=None, help="of each run, instead of the scenario's")
+    parser.add_argument("--set", action="append", default=[*SATISFIED], help="section.key=value, for every scenario")
     parser.add_argument("--workers", type=int, default=CORES)
     parser.add_argument("--journal", default="sqlite:///.regrow/breeding.db")
     parser.add_argument("--write", action="store_true", help="put the tables into scenarios/README.md")
     chosen = parser.parse_args()
-    overrides = {} if chosen.epochs is None else {"training.epochs": chosen.epochs}
+    overrides = dict(specification.parse_override(text) for text in chosen.set)
+    if chosen.epochs is not None:
+        overrides["training.epochs"] = chosen.epochs
     scenarios = [specification.load(name, overrides) for name in chosen.scenarios]
     with Lab(chosen.journal) as lab:
         measured = [(karn, [bred(lab, scenarios, karn, key, chosen) for key in range(chosen.keys)]) for karn in KARNS]

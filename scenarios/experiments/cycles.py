@@ -122,6 +122,8 @@ class Aftermath:
     """How many adaptations ended in which way."""
     before: float
     """Test accuracy at the first germination."""
+    best: float
+    """The best of the test accuracies at all germinations: picked among many, so a little lucky."""
     final: float
     static: float
     """Test accuracy of the twin that never grew, after as many epochs."""
@@ -149,7 +151,7 @@ class Aftermath:
         ended = ", ".join(f"{count} {outcome.lower()}" for outcome, count in sorted(self.outcomes.items()))
         return (
             f"| {self.key} | {self.cycles}: {ended} | {self.before:.4f} → {self.final:.4f} | "
-            f"{self.final - self.before:+.4f} | {self.static:.4f} | {self.twin_drift:g} ({self.compared} epochs) | "
+            f"{self.final - self.before:+.4f} | {self.best:.4f} | {self.static:.4f} | {self.twin_drift:g} ({self.compared} epochs) | "
             f"{statistics.fmean(self.drifts):.4f}, {max(self.drifts):.4f} |"
         )
 
@@ -173,6 +175,7 @@ def adapted(key: int, epochs: int = EPOCHS) -> Aftermath:
         key=key,
         outcomes=dict(ended),
         before=scores[1],  # the first is the untrained network's
+        best=max(scores[1:-1]),
         final=scores[-1],
         static=[event.accuracy for event in static if isinstance(event, TestScored)][-1],
         drifts=tuple(witness.drifts),
@@ -196,8 +199,8 @@ def _run(tamiyo: str, key: int, epochs: int, watch: Callable[[LiveTrainer, Epoch
 def table(outcomes: Sequence[Aftermath]) -> str:
     """The outcomes in Markdown, a row a run key."""
     head = (
-        "| key | adaptations | test accuracy before → after | change | never grown | "
-        "apart from the twin in isolation | drift of untouched layers, mean, max |\n|---|---|---|---|---|---|---|"
+        "| key | adaptations | test accuracy before → after | change | best between | never grown | "
+        "apart from the twin in isolation | drift of untouched layers, mean, max |\n|---|---|---|---|---|---|---|---|"
     )
     return "\n".join([head, *(outcome.line for outcome in outcomes)])
 

@@ -42,14 +42,19 @@ def seen(*tallies: Tally, number: int = 1) -> Evidence:
 
 HIGH, MODERATE, SPECULATIVE = ConfidenceLevel
 TWO = library(HIGH, HIGH)
+LASTING = (tally(4, 5, 5, gain=0.06), tally(5, 5, 5, gain=0.05))
 
 
 def test_success_under_four_in_five_over_the_window_is_archived() -> None:
-    (order,) = curate(TWO, seen(tally(1, 5, 5), tally(2, 5, 2)), 2, CONFIG)
+    (order,) = curate(TWO, seen(tally(1, 10, 7), tally(2, 10, 5)), 2, CONFIG)
 
     assert isinstance(order, Retire) and order.blueprint_id == small_id(1)
-    assert order.reason == "success 70% of 10 uses, under 80%"
-    assert curate(TWO, seen(tally(1, 5, 5), tally(2, 5, 3)), 2, CONFIG) == ()
+    assert order.reason == "success 60% of 20 uses, under 80%"
+
+
+def test_a_rate_that_chance_explains_is_not_under_its_threshold() -> None:
+    assert tally(1, 10, 6).falls_short(0.8, 0.13) and not tally(1, 10, 6).falls_short(0.8, 0.12)
+    assert curate(TWO, seen(tally(1, 10, 6)), 1, CONFIG) == ()
 
 
 def test_a_few_uses_say_nothing() -> None:
@@ -63,11 +68,11 @@ def test_what_lies_before_the_window_is_forgotten() -> None:
 
 
 def test_three_generations_in_a_row_under_nine_in_ten_are_archived() -> None:
-    bad = [tally(generation, 8, 7) for generation in (1, 2, 3)]
+    bad = [tally(generation, 25, 20) for generation in (1, 2, 3)]
 
     (order,) = curate(TWO, seen(*bad), 3, CONFIG)
     assert isinstance(order, Retire) and order.reason == "success under 90% in 3 generations in a row"
-    assert curate(TWO, seen(*bad[:2], tally(3, 8, 8)), 3, CONFIG) == ()
+    assert curate(TWO, seen(*bad[:2], tally(3, 25, 24)), 3, CONFIG) == ()
 
 
 def test_losing_most_battles_to_newer_designs_is_archived() -> None:
@@ -132,6 +137,8 @@ def test_a_rise_in_energy_is_noted_for_review() -> None:
 
     (note,) = curate(held, evidence, 2, CONFIG)
     assert isinstance(note, Regrade) and note.reason.startswith("manual review: energy a sample rose")
+    (*_, graded, again) = curate(held, replace(evidence, tallies={**evidence.tallies, small_id(2): LASTING}), 5, CONFIG)
+    assert (graded.level, again.level) == (HIGH, HIGH), "the note leaves the level that was just given"
     assert (note.blueprint_id, note.level) == (small_id(2), held.record(small_id(2)).level)
     assert curate(held, evidence, 1, CONFIG) == ()
 
