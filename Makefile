@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check lint bench growth whatif methods cuts golden clean
+.PHONY: help demo test check lint bench growth whatif methods strategies breeding cuts oona catastrophes cycles golden clean
 
 help:  ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "regrow needs Python 3.11 or newer: make PYTHON=python3 ..." >&2; exit 2; }
@@ -43,8 +43,23 @@ whatif: $(READY)  ## what each design choice is worth: the house experiment, its
 methods: $(READY)  ## off-policy and simulated answers against exact ones, the table of scenarios/README.md
 	$(BIN)/python -m scenarios.experiments.methods --write
 
+strategies: $(READY)  ## each blueprint strategy and each bandit on the same run keys, every run trained twice
+	$(BIN)/python -m scenarios.experiments.strategies --write
+
+breeding: $(READY)  ## libraries bred over generations, Karn's evolution against random search
+	$(BIN)/python -m scenarios.experiments.breeding --write
+
 cuts: $(READY)  ## cut 20 runs at 3 epochs each, resume and fork them, compare every byte
 	$(BIN)/python -m scenarios.experiments.cuts
+
+oona: $(READY)  ## two processes over JetStream against one: disturbed messages, a broker killed
+	$(BIN)/python -m scenarios.experiments.oona
+
+catastrophes: $(READY)  ## blueprints that blow up, planted 30 times: is each one caught?
+	$(BIN)/python -m scenarios.experiments.catastrophes
+
+cycles: $(READY)  ## twenty adaptations in one run: is anything forgotten?
+	$(BIN)/python -m scenarios.experiments.cycles
 
 golden: $(READY)  ## record replays/golden anew; only where a change of the journal is meant
 	$(BIN)/python -m scenarios.experiments.golden

@@ -28,8 +28,13 @@ MAY_WRITE = {
     "scenarios/experiments/demo.py",
     "scenarios/experiments/golden.py",
     "scenarios/experiments/growth.py",
+    "scenarios/experiments/breeding.py",
+    "scenarios/experiments/catastrophes.py",
     "scenarios/experiments/cuts.py",
+    "scenarios/experiments/cycles.py",
     "scenarios/experiments/methods.py",
+    "scenarios/experiments/oona.py",
+    "scenarios/experiments/strategies.py",
     "scenarios/experiments/whatif.py",
 }
 """Entry points that a person calls: the only places that write to the terminal."""
