@@ -77,43 +77,42 @@ def _best(scores: Numbers) -> Numbers:
     return chances
 
 
+def _each(function: Callable[[float], float], values: Numbers) -> Numbers:
+    """The function of every value by the C library: NumPy's own give other last bits on other processors."""
+    return np.array([function(value) for value in values.tolist()])
+
+
 def ucb(arms: Arms, now: Circumstances) -> Ranking:
     """mu + sqrt(c ln N / n), at most ``UNBOUNDED``, which it is for a seed that never germinated."""
     tries = np.maximum(arms.germinations, 1.0)
-    bonus = np.sqrt(now.settings.exploration_constant * np.log(np.maximum(arms.in_layer, 1.0)) / tries)
+    logarithm = _each(math.log, np.maximum(arms.in_layer, 1.0))
+    bonus = np.sqrt(now.settings.exploration_constant * logarithm / tries)
     scores = np.where(arms.unexplored, UNBOUNDED, np.minimum(arms.mean + bonus, UNBOUNDED))
     return scores, _best(scores)
 
 
 def thompson(arms: Arms, now: Circumstances) -> Ranking:
-    """The chance that a draw from Beta(s + 1, f + 1) is the largest; scored by its mean."""
+    """The chance that a draw from Beta(s + 1, f + 1) is the largest; scored by its mean.
+
+    Sums are NumPy's and not those of a linear algebra library, whose last bits depend on the processor.
+    """
+    from scipy.special import betainc, xlogy
+
     del now
-    pairs = np.stack([arms.improvements, arms.setbacks], axis=1).astype(np.int64)
+    pairs = np.stack([arms.improvements, arms.setbacks], axis=1)
     kinds, kind_of, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    below = np.stack([_beta_below(int(won) + 1, int(lost) + 1) for won, lost in kinds])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_below = np.log(below)
-        largest = np.exp(counts @ log_below)  # that no draw at all is above
-        # Within a step of the grid the largest is of a kind in proportion to how fast the kind's logarithm rises.
+    many = counts[:, np.newaxis]
+    below = betainc(kinds[:, :1] + 1.0, kinds[:, 1:] + 1.0, GRID)  # P(draw <= x), a row a kind
+    largest = _each(math.exp, xlogy(many, below).sum(axis=0))  # that no draw at all is above
+    # Within a step of the grid the largest is of a kind in proportion to how fast the kind's logarithm rises.
+    log_below = xlogy(1.0, below)
+    with np.errstate(invalid="ignore"):
         rises = np.where(np.isfinite(log_below[:, :-1]), np.diff(log_below, axis=1), 0.0)
-    total = counts @ rises
-    steps = np.diff(largest) / np.where(total > 0, total, 1.0)
-    chances = np.maximum(rises @ np.where(total > 0, steps, 0.0), 0.0)[kind_of.reshape(-1)]
+    total = (many * rises).sum(axis=0)
+    steps = np.where(total > 0, np.diff(largest) / np.where(total > 0, total, 1.0), 0.0)
+    chances = np.maximum((rises * steps).sum(axis=1), 0.0)[kind_of.reshape(-1)]
     rates = (arms.improvements + 1.0) / (arms.improvements + arms.setbacks + 2.0)
     return rates, chances / chances.sum()
-
-
-def _beta_below(a: int, b: int) -> Numbers:
-    """P(X <= x) on the grid for X from Beta(a, b): the chance of a successes or more in a + b - 1 trials of chance x."""
-    trials = a + b - 1
-    with np.errstate(divide="ignore"):
-        log_won, log_lost = np.log(GRID), np.log1p(-GRID)
-    below = np.zeros(len(GRID))
-    for won in range(a, trials + 1):
-        ways = math.lgamma(trials + 1) - math.lgamma(won + 1) - math.lgamma(trials - won + 1)
-        lost = (trials - won) * log_lost if won < trials else 0.0  # nought times minus infinity is no number
-        below += np.exp(ways + won * log_won + lost)
-    return np.minimum(below, 1.0)
 
 
 def epsilon_greedy(arms: Arms, now: Circumstances) -> Ranking:
@@ -127,7 +126,7 @@ def performance_weighted(arms: Arms, now: Circumstances) -> Ranking:
     weights = np.where(arms.unexplored, UNEXPLORED_WEIGHT, arms.score * (1.0 + now.urgency))
     if now.settings.temperature == 0:
         return weights, _best(weights)
-    shares = np.exp((weights - weights.max()) / now.settings.temperature)
+    shares = _each(math.exp, (weights - weights.max()) / now.settings.temperature)
     return weights, shares / shares.sum()
 
 

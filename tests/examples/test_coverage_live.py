@@ -1,0 +1,130 @@
+"""What the design asks for, in live runs: each strategy, each bandit, the shield, the checks, Karn's loop, correlations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from domain.commands import Germinate
+from domain.events import (
+    BlueprintCertified,
+    BlueprintProposed,
+    BlueprintRegistered,
+    DecisionMade,
+    DecisionVetoed,
+    DomainEvent,
+    FieldReportFiled,
+    SeedGerminated,
+)
+from domain.tamiyo.bandit_settings import SeedSelection
+from domain.tamiyo.config import SELECTABLE
+from scenarios.experiments.golden import HASTY
+from scenarios.lab import Lab
+
+BRIEF = {**HASTY, "training.epochs": 12}
+"""Long enough to germinate once."""
+BANDITS = [way.value for way in SeedSelection if way is not SeedSelection.NEED]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab(f"sqlite:///{tmp_path_factory.mktemp('live')}/journal.db") as opened:
+        yield opened
+
+
+def recorded(lab: Lab, tamiyo: str, settings: dict[str, Any], karn: str = "no_invention") -> tuple[str, list[Any]]:
+    """A live run of ``xor4`` and everything that happened in it."""
+    run = lab.run("xor4", tamiyo=tamiyo, karn=karn, key=1, overrides=settings).run
+    return run, list(lab.journal.events(run))
+
+
+def of(events: list[DomainEvent], kind: type[Any]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("strategy", [strategy.value for strategy in SELECTABLE])
+def test_every_strategy_grows_in_the_live_trainer_and_decides_again_the_same(lab: Lab, strategy: str) -> None:
+    # RISK takes only what is certified HIGH, so it needs nothing but the first library either.
+    run, events = recorded(lab, f"as_designed?strategy={strategy}", BRIEF)
+    grown = [made.decision for made in of(events, DecisionMade) if isinstance(made.decision.command, Germinate)]
+
+    assert of(events, SeedGerminated)
+    assert all(strategy in decision.reason and decision.considered for decision in grown)
+    assert lab.verify(run).rung == 3
+
+
+@pytest.mark.parametrize("bandit", BANDITS)
+def test_every_bandit_chooses_seeds_in_the_live_trainer_and_is_replayed(lab: Lab, bandit: str) -> None:
+    run, events = recorded(lab, f"as_designed?seeds={bandit}", BRIEF)
+
+    assert len(BANDITS) == 5
+    assert of(events, SeedGerminated)
+    assert any(f"{bandit} takes seed" in made.decision.reason for made in of(events, DecisionMade))
+    assert lab.verify(run).rung == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"safety.allowed_conf_levels": []}, "confidence_level"),
+        ({"hardware.latency_budget_ms": 1e-9}, "hardware"),
+        ({"safety.max_gradient_variance": 1e-12}, "drift_and_stability"),
+        ({"safety.audit_logging": False}, "security"),
+        ({"safety.decision_checks.idle_urgency": 1.0, "safety.decision_checks.min_overall_health": 1.0}, "system_stability"),
+        ({"safety.decision_checks.min_confidence": 1.0}, "confidence_threshold"),
+        ({"safety.decision_checks.adaptations_max": 1}, "adaptation_rate"),
+        ({"safety.decision_checks.cooldown_epochs": 100}, "cooldown_period"),
+        ({"safety.decision_checks.rash_urgency": 0.5, "safety.decision_checks.rash_confidence": 1.0}, "safety_score"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_each_check_stops_germinations_of_a_live_run_and_is_told(
+    lab: Lab, settings: dict[str, Any], rule: str
+) -> None:
+    crowded = {
+        "training.epochs": 4,
+        "tamiyo_config.allow_concurrent_adaptations": True,
+        "tamiyo_config.max_active_seeds": 2,
+    }
+    _, events = recorded(lab, "always_grow", {**crowded, **settings})
+    broken = {violation.rule for veto in of(events, DecisionVetoed) for violation in veto.violations}
+
+    assert rule in broken, broken
+
+
+def test_what_does_not_fit_the_declared_hardware_is_never_chosen(lab: Lab) -> None:
+    _, events = recorded(lab, "as_designed", {**BRIEF, "hardware.latency_budget_ms": 1e-9})
+
+    assert not of(events, SeedGerminated)
+    weighed = [option for made in of(events, DecisionMade) for option in made.decision.considered]
+    assert weighed and any("budget" in option.note for option in weighed)
+
+
+def test_what_karn_makes_of_a_field_report_is_certified_and_grown_in_the_same_run(lab: Lab) -> None:
+    run, events = recorded(lab, "as_designed", {**HASTY, "training.epochs": 40}, karn="evolution")
+    (report,) = of(events, FieldReportFiled)
+    (proposed,) = of(events, BlueprintProposed)
+    (certified,) = of(events, BlueprintCertified)
+    grown = of(events, SeedGerminated)[-1]
+
+    assert report.epoch == proposed.epoch == certified.epoch < grown.epoch
+    assert proposed.parent_id in {event.blueprint_id for event in of(events, BlueprintRegistered)}
+    assert proposed.blueprint_id == certified.blueprint_id == grown.blueprint_id
+    assert certified.certificate.passed
+    assert lab.verify(run, retrain=True).rung == 4
+
+
+def test_decisions_of_live_runs_are_correlated_with_what_came_of_them(lab: Lab) -> None:
+    settings = {
+        **HASTY,
+        "training.epochs": 90,
+        "tamiyo_config.max_consecutive_failures": 99,
+        "safety.max_consecutive_failures": 99,
+    }
+    for key in range(4):
+        lab.run("xor4", tamiyo="as_designed?only=no_op", key=key, overrides=settings)
+    (row,) = lab.query("SELECT * FROM correlations").to_dicts()
+
+    assert row["decisions"] >= 10
