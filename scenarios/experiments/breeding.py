@@ -29,8 +29,12 @@ from scenarios.specification import Scenario
 from scenarios.whatif.figures import CPU_SECONDS
 from scenarios.whatif.sweeping import swept
 
-KARNS: Final = ("evolution?unprompted=true", "random_search?unprompted=true")
-"""Both propose their whole budget in every generation, reports or none."""
+KARNS: Final = (
+    "evolution?rewards=learned&unprompted=true",
+    "evolution?unprompted=true",
+    "random_search?unprompted=true",
+)
+"""All propose their whole budget in every generation, reports or none."""
 FRESH: Final = 1000
 """First of the run keys that the libraries are compared on; those of evolutions are drawn from 2^32."""
 CORES: Final = 2

@@ -6,6 +6,7 @@ One run, as designed, that grows once and ends its adaptation; its journal besid
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,9 @@ class Heard:
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
     shell = Shell(tmp_path_factory.mktemp("told"))
     with running(tmp_path_factory.mktemp("nats")) as server:
-        service = shell.start("tamiyo", "--bus", server.url, "--once", "xor4-as_designed-1", "--log", "tamiyo.log")
+        service = shell.start("tamiyo", "--bus", server.url, "--log", "tamiyo.log")
         document = shell.ask(*RUN, "--bus", server.url)
-        assert document["run"] == "xor4-as_designed-1"
+        service.send_signal(signal.SIGINT)
         assert ended(service).code == 0
         said = [json.loads(line) for line in (shell.folder / "tamiyo.log").read_text().splitlines()]
         with Journal.open(f"sqlite:///{shell.journal}") as journal:
