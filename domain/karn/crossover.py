@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from domain.blueprint import BlueprintGraph, Node, Op, prune
-from domain.karn.surgery import SOURCES, Anatomy, Edit
+from domain.karn.surgery import Anatomy, Edit
+from domain.primitives import SOURCES
 
 CROSSOVER: Final = "crossover"
 """What it is recorded as, beside the names of the operators."""

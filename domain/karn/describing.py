@@ -18,17 +18,14 @@ from domain.blueprint import (
 from domain.commands import GraftingStrategy
 from domain.karn.crossover import CROSSOVER
 from domain.karn.drafting import Draft
-from domain.karn.surgery import ACTIVATIONS, NORMS
+from domain.primitives import ACTIVATIONS, NORMS
 from domain.shapes import fits, flops, memory_mb, parameter_count
-from domain.urabrask.profile import graph_depth
+from domain.urabrask.profile import DEEP, LARGE, graph_depth
+from domain.urabrask.trials import SLOT
 from domain.urza.catalogue import JOULES_PER_FLOP, REFERENCE_CHUNK, REFERENCE_READ, SAMPLES_PER_SECOND
 from domain.urza.library import BlueprintLibrary
 from domain.urza.record import BlueprintRecord
 
-LARGE: Final = 4_000
-"""Parameters in a slot of the reference's size from which a graph is very large: three times the workhorse's."""
-DEEP: Final = 8
-"""Nodes on the longest path from which a graph is deep."""
 EXPERIMENTAL: Final = 0.3
 """Novelty from which a graph is experimental."""
 
@@ -112,7 +109,8 @@ def _fits_reference(graph: BlueprintGraph) -> bool:
 def _strategy(draft: Draft, novelty: float, *, exotic: bool) -> GraftingStrategy:
     """DRIFT_CONTROLLED for what is very large, deep or experimental, else the parent's. Source: Karn v1.0 §6."""
     graph = draft.graph
-    size = parameter_count(graph, read=REFERENCE_READ, chunk=REFERENCE_CHUNK) if _fits_reference(graph) else 0
+    read, chunk = SLOT.read_width(draft.parent.metadata.default_reads, 0), SLOT.outputs
+    size = parameter_count(graph, read=read, chunk=chunk) if fits(graph, read=read, chunk=chunk) else 0
     if exotic or novelty >= EXPERIMENTAL or size >= LARGE or graph_depth(graph) >= DEEP:
         return GraftingStrategy.DRIFT_CONTROLLED
     return draft.parent.metadata.urabrask.recommended_grafting_strategy

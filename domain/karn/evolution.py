@@ -14,7 +14,7 @@ from domain.karn.drafting import GENERATORS, Draft, draft
 from domain.karn.features import features
 from domain.karn.learned_reward import LearnedReward
 from domain.karn.memory import EvolutionMemory, Pending, learned
-from domain.karn.novelty import Diversity, distance, diversity, novelty, spread
+from domain.karn.novelty import Diversity, compared, distance, diversity, novelty
 from domain.karn.operator_bandit import best
 from domain.karn.parents import Parent, parents, shown
 from domain.karn.policy import KarnObservation, KarnStep, Proposal
@@ -25,8 +25,6 @@ from domain.tamiyo.policy import Randomness
 STREAM: Final = "karn/evolution"
 DRAFTS: Final = 10
 """Attempts at a draft for each candidate that is wanted; the best of them are proposed."""
-COMPARED: Final = 32
-"""Blueprints of the library that a draft's novelty is measured against, evenly spread by number."""
 SAMPLES_MIN: Final = 10
 """Gains that the learned model must have seen before it is asked."""
 
@@ -102,7 +100,7 @@ class Evolution:
     ) -> list[_Idea]:
         """New drafts, each by the operator whose turn it is."""
         known = {*observation.library.records, *memory.refused}
-        sample = [record.graph for record in spread(observation.library.offered(), COMPARED)]
+        sample = compared(observation.library)
         drafted: dict[str, int] = {}
         ideas: list[_Idea] = []
         for _ in range(DRAFTS * self.candidates):

@@ -7,7 +7,7 @@ from typing import Final
 
 from domain.blueprint import BlueprintGraph, Op
 from domain.commands import Reads
-from domain.karn.surgery import NORMS
+from domain.primitives import NORMS, WEIGHTED
 from domain.shapes import fits, parameter_count
 from domain.urabrask.profile import cyclomatic_complexity, graph_depth
 from domain.urabrask.trials import SLOT
@@ -32,8 +32,6 @@ FEATURES: Final = (
     "in_the_field",
 )
 """Their names, in order; each is about 0 to 1."""
-
-_WEIGHTED: Final = frozenset({Op.LINEAR, Op.CONVOLUTION_1D})
 
 
 def features(graph: BlueprintGraph, reads: Reads, *, in_the_field: bool = False) -> tuple[float, ...]:
@@ -72,11 +70,11 @@ def _weighted_path(graph: BlueprintGraph) -> int:
     """Linear maps and convolutions on the path that has most of them."""
     most: dict[str, int] = {}
     for node in graph.ordered:
-        most[node.name] = max((most[name] for name in node.inputs), default=0) + (node.op in _WEIGHTED)
+        most[node.name] = max((most[name] for name in node.inputs), default=0) + (node.op in WEIGHTED)
     return most[graph.output]
 
 
 def _narrowest(graph: BlueprintGraph) -> int:
     """The least width of its own that any layer has, up to 256."""
-    widths = [node.attribute("out") for node in graph.nodes if node.op in _WEIGHTED]
+    widths = [node.attribute("out") for node in graph.nodes if node.op in WEIGHTED]
     return min((width for width in widths if isinstance(width, int)), default=256)

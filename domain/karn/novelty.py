@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from domain.blueprint import BlueprintGraph, Op
 from domain.karn.edit_search import searched
+from domain.urza.library import BlueprintLibrary
 from domain.urza.record import BlueprintRecord
 
 ATTRIBUTES_COST: Final = 0.25
@@ -32,7 +33,9 @@ STEPS_SMALL: Final = 1_000
 STEPS_LARGE: Final = 30
 """Steps of the search."""
 SAMPLE: Final = 64
-"""Blueprints of a library that are compared; of a larger one, evenly spread by number."""
+"""Blueprints of a library that are compared with each other; of a larger one, evenly spread by number."""
+COMPARED: Final = 32
+"""Blueprints of a library that a candidate is compared with, chosen likewise."""
 DIVERSITY_TARGET: Final = 0.4
 """Of both measures of diversity; under it Karn turns to the exotic. Source: domain reference H1, H2."""
 
@@ -119,7 +122,12 @@ def novelty(graph: BlueprintGraph, others: Iterable[BlueprintGraph]) -> float:
     return min((distance(graph, other) for other in others), default=1.0)
 
 
-def spread(records: Sequence[BlueprintRecord], most: int = SAMPLE) -> tuple[BlueprintRecord, ...]:
+def compared(library: BlueprintLibrary) -> list[BlueprintGraph]:
+    """What a candidate's novelty is measured against: ``COMPARED`` of the blueprints on offer."""
+    return [record.graph for record in _spread(library.offered(), COMPARED)]
+
+
+def _spread(records: Sequence[BlueprintRecord], most: int) -> tuple[BlueprintRecord, ...]:
     """At most ``most`` of them, evenly spread in their order, the first among them."""
     if len(records) <= most:
         return tuple(records)
@@ -145,7 +153,7 @@ class Diversity:
 def diversity(records: Iterable[BlueprintRecord]) -> Diversity:
     """Of those among ``records`` that are offered; 1 where there are too few to differ."""
     offered = [record for record in records if record.is_offered]
-    pairs = [distance(one.graph, other.graph) for one, other in combinations(spread(offered), 2)]
+    pairs = [distance(one.graph, other.graph) for one, other in combinations(_spread(offered, SAMPLE), 2)]
     return Diversity(
         unique=len({tensor_graph(record.graph) for record in offered}) / len(offered) if offered else 1.0,
         distance=sum(pairs) / len(pairs) if pairs else 1.0,

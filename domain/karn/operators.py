@@ -11,7 +11,8 @@ from typing import Final
 
 from domain.blueprint import Attribute, Node, Op, node
 from domain.karn.attention import add_attention_head
-from domain.karn.surgery import ACTIVATIONS, NORMS, SOURCES, Anatomy, Edit, Operator, rewired
+from domain.karn.surgery import Anatomy, Edit, Operator, rewired
+from domain.primitives import ACTIVATIONS, NORMS, SOURCES, WEIGHTED
 
 WIDTH_MAX: Final = 128
 """Units that a layer is widened to at most."""
@@ -30,7 +31,7 @@ def substitute_activation_function(it: Anatomy) -> list[Edit]:
 
 def insert_normalization_layer(it: Anatomy) -> list[Edit]:
     """A layer norm or rms norm, with gain and bias of its own, before a linear map, a convolution or a bend."""
-    takes = {Op.LINEAR, Op.CONVOLUTION_1D, *ACTIVATIONS}
+    takes = {*WEIGHTED, *ACTIVATIONS}
     return [
         Edit(
             (node(it.fresh("normed"), op, entry.inputs[position]), rewired(entry, position, it.fresh("normed"))),
@@ -87,7 +88,7 @@ def _scaled(it: Anatomy, factor: float) -> list[Edit]:
 
 
 def _own_width(entry: Node) -> int | None:
-    if entry.op in {Op.LINEAR, Op.CONVOLUTION_1D}:
+    if entry.op in WEIGHTED:
         out = entry.attribute("out")
         return out if isinstance(out, int) else None
     if entry.op is Op.RESHAPE and len(entry.attribute("shape")) == 2 and entry.attribute("shape")[-1] > 0:

@@ -9,7 +9,7 @@ from typing import Final, final
 from domain.blueprint import blueprint_id
 from domain.karn.describing import described
 from domain.karn.drafting import GENERATORS, draft
-from domain.karn.novelty import novelty, spread
+from domain.karn.novelty import compared, novelty
 from domain.karn.parents import Parent, eligible
 from domain.karn.policy import KarnObservation, KarnStep, Proposal
 from domain.karn.reward_model import accuracy_of
@@ -20,8 +20,6 @@ from domain.values import Value
 STREAM: Final = "karn/random-search"
 ATTEMPTS: Final = 20
 """At one candidate, before it is given up."""
-COMPARED: Final = 32
-"""Blueprints of the library that novelty is measured against."""
 
 
 @final
@@ -80,11 +78,10 @@ def _drawn(
             made = draft(candidates, operator, generator, known)
         except MutationRefused:
             continue
-        sample = [record.graph for record in spread(library.offered(), COMPARED)]
         metadata = described(
             made,
             library,
-            novelty=novelty(made.graph, [made.parent.graph, *sample]),
+            novelty=novelty(made.graph, [made.parent.graph, *compared(library)]),
             gain=accuracy_of(made.parent),
             exotic=False,
             taken=[proposal.metadata.name for proposal in before],

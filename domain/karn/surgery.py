@@ -14,17 +14,14 @@ from typing import Final, final
 from domain.blueprint import BlueprintGraph, Node, Op, prune
 from domain.commands import Reads
 from domain.header import LayerLayout
-from domain.karn.start import starts_at_zero, still
+from domain.primitives import ACTIVATIONS, NORMS, SOURCES
 from domain.shapes import Shape, fits, infer_shapes, is_trainable, parameter_count
 from domain.urabrask.patterns import fatal_flaw
+from domain.urabrask.start import starts_at_zero, still
 from domain.urabrask.trials import SLOT, too_big
 
 Slot = tuple[int, int]
 """Units that a blueprint reads, and units of the chunk that it writes."""
-
-SOURCES: Final = frozenset({Op.READ, Op.CHUNK})
-ACTIVATIONS: Final = (Op.RELU, Op.SIGMOID, Op.TANH, Op.GELU, Op.SILU)
-NORMS: Final = (Op.LAYER_NORM, Op.RMS_NORM)
 
 NODES_MAX: Final = 32
 """Of what Karn makes; a graph may have 256."""

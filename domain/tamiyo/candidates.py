@@ -72,11 +72,6 @@ def rank_candidates(
     return tuple(found)
 
 
-def choose_candidate(reports: Sequence[LayerHealthReport], state: RunState, weights: HealthWeights) -> Candidate | None:
-    """The neediest seed that may germinate, or None when there is none."""
-    return next(iter(rank_candidates(reports, state, weights, count=1)), None)
-
-
 def _made_of(report: LayerHealthReport, index: int, weights: HealthWeights) -> str:
     relative, dead, correlation = (float(column[index]) for column in strain(report))
     return (

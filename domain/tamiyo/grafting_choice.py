@@ -23,7 +23,7 @@ from domain.tamiyo.blueprint_terms import reads_of
 from domain.tamiyo.config import TamiyoConfig
 from domain.tamiyo.growth import Site
 from domain.tamiyo.policy import Observation
-from domain.urabrask.profile import graph_depth
+from domain.urabrask.profile import DEEP, graph_depth
 from domain.urza.record import BlueprintRecord
 
 EPOCHS_JUDGED: Final = 5
@@ -38,8 +38,6 @@ EXPLODING_GRADIENT: Final = 10.0
 """Gradient norm from which the assessed implementation calls a layer problematic."""
 CAUTIOUS: Final = (GraftingStrategy.DRIFT_CONTROLLED, GraftingStrategy.GRAD_NORM_GATED)
 """Strategies that may hold a ramp."""
-DEEP: Final = 9
-"""Operations one after another from which a graph counts as deep."""
 LARGE: Final = 10_000
 """Parameters in its slot from which a blueprint counts as large."""
 

@@ -14,15 +14,11 @@ from domain.shapes import ShapeMismatch, fits, flops, infer_shapes, memory_mb
 from domain.urabrask.certificate import Certificate, DeploymentPath, Examination
 from domain.urabrask.patterns import fatal_flaw
 from domain.urabrask.prior import PRIOR
-from domain.urabrask.profile import static_profile
+from domain.urabrask.profile import DEEP, LARGE, static_profile
 from domain.urabrask.risk import RiskModel
 from domain.urabrask.trials import SLOT, too_big
 from domain.urza.library import BlueprintLibrary
 
-LARGE: Final = 4000
-"""Parameters in the crucible's slot from which a blueprint is grafted under drift control."""
-DEEP: Final = 10
-"""Depth from which it is."""
 RESTLESS: Final = 1.0
 """Variance of the gradient's norm from which its graft waits for calm gradients."""
 SLOW: Final = 25.0

@@ -12,13 +12,9 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from domain.blueprint import BlueprintGraph, Combine, Node, Op
+from domain.primitives import ACTIVATIONS, NORMS, PRODUCTS, SOURCES, WEIGHTED
 from domain.shapes import Shape, is_trainable
-
-_ACTIVATIONS: Final = frozenset({Op.RELU, Op.SIGMOID, Op.TANH, Op.GELU, Op.SILU})
-_WEIGHTED: Final = frozenset({Op.LINEAR, Op.CONVOLUTION_1D})
-_NORMS: Final = frozenset({Op.LAYER_NORM, Op.RMS_NORM})
-_PRODUCTS: Final = frozenset({Op.MULTIPLY, Op.MATMUL})
-
+from domain.urabrask.start import cancels, still
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -36,51 +32,45 @@ class _Onset:
 _NOTHING: Final = _Onset(zero=True, moves=False, varies=False)
 
 
-def _weighted(node: Node, source: _Onset) -> _Onset:
+def _weighted(node: Node, source: _Onset, *, zero: bool) -> _Onset:
     """Of a linear map or a convolution: with a bias it moves even on zeros, and from zero weights nothing moves behind."""
-    bias = bool(node.attribute("bias"))
-    if node.starts_at_zero:
-        return _Onset(zero=True, moves=bias or not source.zero, varies=source.varies)
-    return _Onset(zero=source.zero and not bias, moves=bias or not source.zero or source.moves, varies=source.varies)
+    behind = source.moves and not node.starts_at_zero
+    return _Onset(zero, moves=bool(node.attribute("bias")) or not source.zero or behind, varies=source.varies)
 
 
-def _norm(node: Node, source: _Onset) -> _Onset:
+def _norm(node: Node, source: _Onset, *, zero: bool) -> _Onset:
     learns = bool(node.attribute("affine")) and (node.op is Op.LAYER_NORM or not source.zero)
-    through = source.moves and not node.starts_at_zero
-    return _Onset(zero=source.zero or node.starts_at_zero, moves=learns or through, varies=source.varies)
+    behind = source.moves and not node.starts_at_zero
+    return _Onset(zero, moves=learns or behind, varies=source.varies)
 
 
-def _product(one: _Onset, other: _Onset) -> _Onset:
+def _product(one: _Onset, other: _Onset, *, zero: bool) -> _Onset:
     moves = (one.moves and not other.zero) or (other.moves and not one.zero)
-    return _Onset(zero=one.zero or other.zero, moves=moves, varies=one.varies or other.varies)
+    return _Onset(zero, moves=moves, varies=one.varies or other.varies)
 
 
-def _onset(node: Node, given: tuple[_Onset, ...], shape: Shape) -> _Onset:
-    if node.op in {Op.READ, Op.CHUNK}:
-        return _Onset(zero=False, moves=False, varies=True)
-    if node.op in _WEIGHTED:
-        return _weighted(node, given[0])
-    if node.op in _NORMS:
-        return _norm(node, given[0])
-    if node.op in _PRODUCTS:
-        return _product(*given)
+def _onset(node: Node, given: tuple[_Onset, ...], shape: Shape, *, zero: bool) -> _Onset:
+    if node.op in SOURCES:
+        return _Onset(zero, moves=False, varies=True)
+    if node.op in WEIGHTED:
+        return _weighted(node, given[0], zero=zero)
+    if node.op in NORMS:
+        return _norm(node, given[0], zero=zero)
+    if node.op in PRODUCTS:
+        return _product(*given, zero=zero)
+    # The softmax of one unit is always 1.
+    if cancels(node) or (node.op is Op.SOFTMAX and shape[-1] == 1):
+        return _Onset(zero, moves=False, varies=False)
     moves, varies = any(entry.moves for entry in given), any(entry.varies for entry in given)
-    if node.op is Op.SOFTMAX and shape[-1] == 1:
-        return _Onset(zero=False, moves=False, varies=False)  # of one unit it is always 1
-    if node.op in {Op.SOFTMAX, Op.SIGMOID}:
-        return _Onset(zero=False, moves=moves, varies=varies)
-    zero = all(entry.zero for entry in given)
-    if (node.op is Op.SCALE and node.attribute("factor") == 0) or (
-        node.op is Op.SUBTRACT and node.inputs[0] == node.inputs[1]
-    ):
-        return _NOTHING
-    return _Onset(zero=zero, moves=moves and not (node.op is Op.RELU and zero), varies=varies)
+    return _Onset(zero, moves=moves and not (node.op is Op.RELU and zero), varies=varies)
 
 
 def _output_onset(graph: BlueprintGraph, shapes: Mapping[str, Shape]) -> _Onset:
+    zeros = still(graph)
     found: dict[str, _Onset] = {}
     for node in graph.ordered:
-        onset = _onset(node, tuple(found[name] for name in node.inputs), shapes[node.name])
+        given = tuple(found[name] for name in node.inputs)
+        onset = _onset(node, given, shapes[node.name], zero=node.name in zeros)
         found[node.name] = _NOTHING if onset.zero and not onset.moves else onset
     return found[graph.output]
 
@@ -88,8 +78,8 @@ def _output_onset(graph: BlueprintGraph, shapes: Mapping[str, Shape]) -> _Onset:
 def fatal_flaw(graph: BlueprintGraph, shapes: Mapping[str, Shape]) -> str | None:
     """Why no trial is needed to refuse the graph, as a sentence; None where one is. ``shapes`` are those of some slot."""
     for node in graph.ordered:
-        above = [name for name in node.inputs if graph.by_name[name].op in _ACTIVATIONS]
-        if node.op in _ACTIVATIONS and above:
+        above = [name for name in node.inputs if graph.by_name[name].op in ACTIVATIONS]
+        if node.op in ACTIVATIONS and above:
             return f"node {node.name!r} is an activation straight after the activation {above[0]!r}; drop one of them"
     onset = _output_onset(graph, shapes)
     if onset == _NOTHING:
@@ -122,7 +112,7 @@ def redundant(graph: BlueprintGraph, shapes: Mapping[str, Shape]) -> tuple[str, 
             found.append(node.name)
         elif _repeats_its_input(node, graph):
             found.append(node.name)
-        elif node.op not in _WEIGHTED | _NORMS:
+        elif node.op not in {*WEIGHTED, *NORMS}:
             first = values.setdefault((node.op, inputs, node.attributes), node.name)
             names[node.name] = first
             if first != node.name:
@@ -149,4 +139,4 @@ def _is_idle(node: Node, graph: BlueprintGraph, shapes: Mapping[str, Shape]) -> 
 
 def _repeats_its_input(node: Node, graph: BlueprintGraph) -> bool:
     above = {graph.by_name[name].op for name in node.inputs}
-    return (node.op is Op.LINEAR and Op.LINEAR in above) or (node.op in _NORMS and bool(above & _NORMS))
+    return (node.op is Op.LINEAR and Op.LINEAR in above) or (node.op in NORMS and not above.isdisjoint(NORMS))

@@ -7,10 +7,16 @@ it, so that two candidates can be compared whatever hosts they were made for.
 from __future__ import annotations
 
 from math import prod
+from typing import Final
 
 from domain.blueprint import WEP, BlueprintGraph
 from domain.shapes import flops, infer_shapes, memory_mb, parameter_count
 from domain.urabrask.patterns import redundant
+
+LARGE: Final = 4_000
+"""Parameters in the crucible's slot from which a graph is very large: seven times the workhorse's."""
+DEEP: Final = 10
+"""Operations one after another from which a graph is deep."""
 
 
 def graph_depth(graph: BlueprintGraph) -> int:

@@ -76,7 +76,7 @@ def samples_of(events: Iterable[DomainEvent]) -> tuple[RiskSample, ...]:
 
 
 def fitted(samples: Sequence[RiskSample]) -> RiskModel:
-    """The model of these outcomes: equal samples in equal order give equal bytes. The prior where they are too few.
+    """The model of these outcomes: equal samples in equal order give equal bytes on one machine. The prior where they are too few.
 
     Features that a profile lacks are taken to be at their mean.
     """
@@ -104,7 +104,7 @@ def _centred(names: tuple[str, ...], samples: Sequence[RiskSample]) -> RiskModel
         values = np.array([value for sample in samples for key, value in sample.wep if key == name] or [0.0])
         inner = np.clip(values, *np.quantile(values, (TAIL, 1.0 - TAIL)))
         means.append(float(inner.mean()))
-        scales.append(float(inner.std()) or 1.0)
+        scales.append(float(inner.std()) if inner.min() < inner.max() else 1.0)
     return RiskModel(kind="logistic", features=names, means=tuple(means), scales=tuple(scales))
 
 

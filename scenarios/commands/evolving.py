@@ -23,7 +23,7 @@ def evolve(
     runs: Annotated[int, typer.Option(min=1, help="Runs of each scenario in a generation.")] = 2,
     candidates: Annotated[int, typer.Option(min=0, help="Blueprints that Karn may propose in a generation.")] = 12,
     karn: Annotated[str, typer.Option(help="Who invents: a built-in name, module:Class or path/file.py:Class.")] = (
-        "evolution"
+        "evolution?unprompted=true"
     ),
     tamiyo: Tamiyo = None,
     key: Annotated[int, typer.Option(min=0, help="All randomness of it comes from this key.")] = 0,

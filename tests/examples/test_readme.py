@@ -13,6 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+NAMED = {"run": "RUN", "fork": "FORK", "evolve": "EVOLUTION"}
+"""What the id that a command prints is called in the commands after it."""
+
 
 def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
@@ -36,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_of_the_readme_runs_in_its_order(folder: Path) -> None:
-    known = {"RUN": "RUN", "FORK": "FORK"}
+    known = {placeholder: placeholder for placeholder in NAMED.values()}
     for command in commands():
         program, *arguments = shlex.split(command)
         done = call(["-m", "scenarios.cli", *(known.get(word, word) for word in arguments)], folder)
@@ -44,8 +47,9 @@ def test_every_command_of_the_readme_runs_in_its_order(folder: Path) -> None:
         assert program == "regrow"
         assert done.returncode == 0, f"{command}: {done.stderr}"
         assert done.stdout.strip(), f"{command} says nothing"
-        if arguments[0] in ("run", "fork"):
-            known[arguments[0].upper()] = done.stdout.splitlines()[0].removeprefix("run ")
+        if arguments[0] in NAMED:
+            told = done.stdout.splitlines()[0]
+            known[NAMED[arguments[0]]] = told.removeprefix("run ").removeprefix("evolution ")
 
 
 def test_the_policy_of_the_readme_grows_at_epoch_twenty_and_verifies(folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from domain.blueprint import BlueprintGraph, Node, Op
 from domain.commands import Reads
 from domain.hardware import HardwareContext
+from domain.primitives import ACTIVATIONS, NORMS, PRODUCTS, WEIGHTED
 from domain.shapes import infer_shapes, is_trainable
 from domain.urabrask.certificate import Examination
 from domain.urabrask.profile import graph_depth
@@ -33,9 +34,8 @@ DEPTH: Final = 30.0
 """Depth at which training finds 37 %."""
 OVERFLOWS: Final = 1e30
 """Magnitude from which float32 gradients are not finite."""
-_BENDS: Final = frozenset({Op.RELU, Op.SIGMOID, Op.TANH, Op.GELU, Op.SILU, Op.SOFTMAX, Op.MULTIPLY, Op.MATMUL})
-_BOUNDED: Final = frozenset({Op.SIGMOID, Op.TANH, Op.SOFTMAX, Op.LAYER_NORM, Op.RMS_NORM})
-_LEARNT: Final = frozenset({Op.LINEAR, Op.CONVOLUTION_1D})
+_BENDS: Final = frozenset({*ACTIVATIONS, *PRODUCTS, Op.SOFTMAX})
+_BOUNDED: Final = frozenset({*NORMS, Op.SIGMOID, Op.TANH, Op.SOFTMAX})
 
 
 def _features(graph: BlueprintGraph, reads: Reads) -> int:
@@ -46,7 +46,7 @@ def _features(graph: BlueprintGraph, reads: Reads) -> int:
     for node in graph.ordered:
         behind = any(learnt[name] for name in node.inputs)
         # From weights that start at zero and end at the output nothing is bent any more.
-        learnt[node.name] = behind or (node.op in _LEARNT and not node.starts_at_zero)
+        learnt[node.name] = behind or (node.op in WEIGHTED and not node.starts_at_zero)
         if behind and node.op in _BENDS:
             found = max(found, prod(shapes[node.name]))
     return found
@@ -68,7 +68,7 @@ def _grown(node: Node, given: tuple[float, ...]) -> float:
         return 1.0
     if node.op is Op.SCALE:
         return given[0] * abs(float(node.attribute("factor")))
-    return prod(given) if node.op in {Op.MULTIPLY, Op.MATMUL} else max(given)
+    return prod(given) if node.op in PRODUCTS else max(given)
 
 
 def _gain(graph: BlueprintGraph, reads: Reads) -> float:

@@ -1,7 +1,7 @@
 """Where a graph is exactly zero before anything is learned.
 
 A graft whose last layer starts at zero is bitwise the identity, which halves the shock to its host (feasibility study
-§2.2). What Karn changes must keep that, so it changes only what comes before the zero.
+§2.2). Urabrask asks for it, and what Karn changes must keep it, so Karn changes only what comes before the zero.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 from domain.blueprint import BlueprintGraph, Node, Op
+from domain.primitives import NORMS, PRODUCTS, WEIGHTED
 
 _KEEPS_ZERO: Final = frozenset(
     {
-        *(Op.RELU, Op.TANH, Op.GELU, Op.SILU, Op.SCALE, Op.REDUCE_MEAN, Op.LAYER_NORM, Op.RMS_NORM),
+        *(*NORMS, Op.RELU, Op.TANH, Op.GELU, Op.SILU, Op.SCALE, Op.REDUCE_MEAN),
         *(Op.RESHAPE, Op.PERMUTE, Op.SPLIT, Op.ADD, Op.SUBTRACT, Op.CONCAT),
     }
 )
 """Primitives that give zero where all their inputs are zero, whatever their attributes."""
-_PRODUCTS: Final = frozenset({Op.MULTIPLY, Op.MATMUL})
-_WEIGHTED: Final = frozenset({Op.LINEAR, Op.CONVOLUTION_1D})
 
 
 def still(graph: BlueprintGraph) -> frozenset[str]:
@@ -30,12 +29,19 @@ def still(graph: BlueprintGraph) -> frozenset[str]:
     return frozenset(zero)
 
 
+def cancels(node: Node) -> bool:
+    """Whether it gives zero whatever it reads, for good: a factor of 0, or a tensor less itself."""
+    if node.op is Op.SCALE:
+        return bool(node.attribute("factor") == 0)
+    return node.op is Op.SUBTRACT and node.inputs[0] == node.inputs[1]
+
+
 def _is_zero(node: Node, given: list[bool]) -> bool:
-    if node.starts_at_zero or (node.op is Op.SCALE and node.attribute("factor") == 0):
+    if node.starts_at_zero or cancels(node):
         return True
-    if node.op in _PRODUCTS:
+    if node.op in PRODUCTS:
         return any(given)
-    if node.op in _WEIGHTED:
+    if node.op in WEIGHTED:
         return not node.attribute("bias") and all(given)
     return node.op in _KEEPS_ZERO and all(given)
 
