@@ -71,12 +71,15 @@ def _settled(memory: EvolutionMemory, library: BlueprintLibrary) -> EvolutionMem
 def _certified(
     memory: EvolutionMemory, record: BlueprintRecord, library: BlueprintLibrary, *, reported: bool
 ) -> EvolutionMemory:
-    """A new entry: what the crucible found, and what runs that are over said of it."""
+    """A new entry: what the crucible found, and what runs that are over said of it.
+
+    Its operator is judged by it where the crucible tried the parent too: an estimate is no measure to compare with.
+    """
     certificate, reads = record.certificate, record.metadata.default_reads
     bandit, model = memory.bandit, memory.model
     parent = _parent(record, library)
     if certificate is not None:
-        if parent is not None and record.mutation is not None:
+        if parent is not None and parent.certificate is not None and record.mutation is not None:
             bandit = bandit.after(record.mutation, certified_reward(record) - certified_reward(parent))
         gain = dict(certificate.wep).get(GAIN, math.nan) if certificate.passed else FAILURE
         model = None if model is None else model.after(features(record.graph, reads), gain)

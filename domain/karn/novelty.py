@@ -124,10 +124,10 @@ def novelty(graph: BlueprintGraph, others: Iterable[BlueprintGraph]) -> float:
 
 def compared(library: BlueprintLibrary) -> list[BlueprintGraph]:
     """What a candidate's novelty is measured against: ``COMPARED`` of the blueprints on offer."""
-    return [record.graph for record in _spread(library.offered(), COMPARED)]
+    return [record.graph for record in spread(library.offered(), COMPARED)]
 
 
-def _spread(records: Sequence[BlueprintRecord], most: int) -> tuple[BlueprintRecord, ...]:
+def spread(records: Sequence[BlueprintRecord], most: int) -> tuple[BlueprintRecord, ...]:
     """At most ``most`` of them, evenly spread in their order, the first among them."""
     if len(records) <= most:
         return tuple(records)
@@ -153,7 +153,7 @@ class Diversity:
 def diversity(records: Iterable[BlueprintRecord]) -> Diversity:
     """Of those among ``records`` that are offered; 1 where there are too few to differ."""
     offered = [record for record in records if record.is_offered]
-    pairs = [distance(one.graph, other.graph) for one, other in combinations(_spread(offered, SAMPLE), 2)]
+    pairs = [distance(one.graph, other.graph) for one, other in combinations(spread(offered, SAMPLE), 2)]
     return Diversity(
         unique=len({tensor_graph(record.graph) for record in offered}) / len(offered) if offered else 1.0,
         distance=sum(pairs) / len(pairs) if pairs else 1.0,

@@ -16,6 +16,7 @@ from domain.primitives import ACTIVATIONS, NORMS, PRODUCTS, SOURCES, WEIGHTED
 from domain.shapes import Shape, is_trainable
 from domain.urabrask.start import cancels, still
 
+
 @final
 @dataclass(frozen=True, slots=True)
 class _Onset:

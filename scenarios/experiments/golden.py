@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
+from engine.session import EpochView
 from scenarios.lab import Lab
+from scenarios.runs.orders import GrowthOrder, give
 from scenarios.runs.results import RunResult
 
 FOLDER: Final = Path(__file__).parents[2] / "replays" / "golden"
@@ -21,7 +24,7 @@ HASTY: Final = {
 """Grows early, so that a short run holds a whole adaptation."""
 
 
-OLD: Final = FOLDER / "version-1"
+OLD: Final = (FOLDER / "version-1", FOLDER / "version-2")
 """Runs that earlier versions recorded, which are never recorded anew."""
 
 
@@ -35,8 +38,11 @@ class Golden(NamedTuple):
     key: int
     epochs: int = 36
     settings: Mapping[str, Any] = {}
+    karn: str | None = None
     fork: tuple[int, str] | None = None
     """An epoch, and the policy that takes over after it."""
+    pause: range | None = None
+    """The epochs that begin with growth paused."""
 
     @property
     def file_name(self) -> str:
@@ -57,6 +63,9 @@ RUNS: Final = (
     Golden("random", "checkerboard", "random_growth", key=1, epochs=40),  # draws from a named stream; ends CULLED
     Golden("softened", "spirals", "as_designed?epsilon=0.05", key=1),
     Golden("forked", "spheres", "never_grow", key=2, fork=(8, "as_designed")),
+    Golden("invented", "xor4", "as_designed", key=1, karn="evolution", epochs=50),  # candidates certified in torch
+    Golden("drawn", "spirals", "as_designed?seeds=thompson&strategy=NONE", key=1),  # seed and blueprint by odds
+    Golden("paused", "xor4", "as_designed", key=1, epochs=44, pause=range(6, 16)),
 )
 """The ways in which a run can come about."""
 
@@ -65,7 +74,14 @@ def record(golden: Golden, folder: Path) -> RunResult:
     """Record, verify and export one of them into ``folder``."""
     with tempfile.TemporaryDirectory() as scratch, Lab(f"sqlite:///{scratch}/golden.db") as lab:
         settings = {**HASTY, "training.epochs": golden.epochs, **golden.settings}
-        result = lab.run(golden.scenario, tamiyo=golden.tamiyo, key=golden.key, overrides=settings)
+        result = lab.run(
+            golden.scenario,
+            tamiyo=golden.tamiyo,
+            karn=golden.karn,
+            key=golden.key,
+            overrides=settings,
+            watch=partial(_steer, lab, golden.pause or range(0)),
+        )
         if golden.fork is not None:
             at, policy = golden.fork
             result = lab.fork(result.run, at, tamiyo=policy)
@@ -73,6 +89,14 @@ def record(golden: Golden, folder: Path) -> RunResult:
         assert rung == 3, f"{result.run} reaches rung {rung} only"
         lab.export(result.run, folder / golden.file_name)
     return result
+
+
+def _steer(lab: Lab, pause: range, view: EpochView) -> None:
+    """Leave the orders that pause growth for the epochs of ``pause``."""
+    coming = view.state.epoch + 1
+    if pause and coming in {pause.start, pause.stop}:
+        order = GrowthOrder(paused=coming == pause.start, by="golden", reason="a pause that has to replay")
+        give(lab.journal, lab.journal.runs()[-1], order)
 
 
 def main() -> None:

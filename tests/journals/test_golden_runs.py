@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.events import DecisionMade, SeedGerminated
+from domain.events import AdaptationRewarded, DecisionMade, SeedGerminated
 from domain.header import Rule
 from engine.checkers import check
 from engine.courses import header_of
@@ -21,8 +21,8 @@ from tests.support.rejected_runs import FORGERIES
 
 DAMAGED = 5
 SIZE_MAX = 250_000
-OLD_FILES = sorted(OLD.glob("*.jsonl"))
-FILES = [*(GOLDEN / golden.file_name for golden in RUNS), *OLD_FILES]
+FIRST_FILES, SECOND_FILES = (sorted(folder.glob("*.jsonl")) for folder in OLD)
+FILES = [*(GOLDEN / golden.file_name for golden in RUNS), *FIRST_FILES, *SECOND_FILES]
 
 
 def test_there_is_a_golden_run_of_every_kind_and_nothing_else() -> None:
@@ -30,11 +30,25 @@ def test_there_is_a_golden_run_of_every_kind_and_nothing_else() -> None:
 
 
 def test_the_first_version_left_one_of_every_task() -> None:
-    assert {file.stem.partition("-")[0] for file in OLD_FILES} == set(specification.names())
-    assert len(OLD_FILES) == 9
+    assert {file.stem.partition("-")[0] for file in FIRST_FILES} == set(specification.names())
+    assert len(FIRST_FILES) == 9
 
 
-@pytest.mark.parametrize("file", OLD_FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", SECOND_FILES, ids=lambda file: file.stem)
+def test_a_run_from_before_rewards_and_certificates_keeps_its_rules(file: Path, tmp_path: Path) -> None:
+    with Lab(address(tmp_path)) as lab:
+        events = [event for _, event in lab.events(lab.import_(file))]
+
+    assert Rule.LEGAL_ACTIONS_RECORDED in header_of(events).rules
+    assert Rule.REWARDS_RECORDED not in header_of(events).rules
+    assert not any(isinstance(event, AdaptationRewarded) for event in events)
+
+
+def test_the_second_version_left_one_of_every_kind() -> None:
+    assert len(SECOND_FILES) == 6
+
+
+@pytest.mark.parametrize("file", FIRST_FILES, ids=lambda file: file.stem)
 def test_an_old_run_keeps_its_rules_and_its_versions(file: Path, tmp_path: Path) -> None:
     with Lab(address(tmp_path)) as lab:
         run = lab.import_(file)
@@ -46,7 +60,7 @@ def test_an_old_run_keeps_its_rules_and_its_versions(file: Path, tmp_path: Path)
     assert not any(event.decision.legal for event in events if isinstance(event, DecisionMade))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_a_golden_run_is_imported_and_decided_again_the_same(file: Path, tmp_path: Path) -> None:
     assert file.stat().st_size < SIZE_MAX
     with Lab(address(tmp_path)) as lab:

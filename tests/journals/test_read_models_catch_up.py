@@ -61,7 +61,7 @@ def record(journal: Journal, run: str, events: tuple[DomainEvent, ...]) -> None:
 def test_catching_up_again_and_again_gives_what_reading_at_once_gives(kept: Journal) -> None:
     models = ReadModels()
     waiting = {
-        "digits": epochs_of(golden_runs()["digits-as_designed"]),
+        "digits": epochs_of(golden_runs()["version-1/digits-as_designed"]),
         "chaos": epochs_of(chaotic_run(1)),
     }
     for epoch in range(40):
@@ -132,7 +132,7 @@ def test_damage_is_named_with_its_position(folder: Path, change: str, rule: str)
 
 
 def test_a_query_reads_the_journal_and_a_bad_one_does_not(kept: Journal) -> None:
-    record(kept, "digits", golden_runs()["digits-as_designed"])
+    record(kept, "digits", golden_runs()["version-1/digits-as_designed"])
 
     found = query(kept, "SELECT scenario, tamiyo, ending FROM runs")
 
@@ -143,7 +143,7 @@ def test_a_query_reads_the_journal_and_a_bad_one_does_not(kept: Journal) -> None
 
 def test_the_example_in_the_readme_runs(folder: Path) -> None:
     with Journal.open(f"sqlite:///{folder}/.regrow/journal.db") as journal:
-        record(journal, "digits", golden_runs()["digits-as_designed"])
+        record(journal, "digits", golden_runs()["version-1/digits-as_designed"])
     code = (
         (ROOT / "projections" / "README.md").read_text(encoding="utf-8").partition("```python")[2].partition("```")[0]
     )

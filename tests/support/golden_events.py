@@ -22,5 +22,5 @@ def golden_runs() -> dict[str, tuple[DomainEvent, ...]]:
         for line in file.read_bytes().splitlines()[1:-1]:
             _, topic, version = json.loads(line)["type"].split(".")
             events.append(codec.decode(f"{topic}:{version[1:]}", line.partition(DATA)[2][:-1]))
-        found[file.stem] = tuple(events)
+        found[file.relative_to(FOLDER).with_suffix("").as_posix()] = tuple(events)
     return found

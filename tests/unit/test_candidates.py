@@ -12,7 +12,7 @@ from domain.health import HealthWeights, LayerHealthReport, need
 from domain.identifiers import SeedId
 from domain.lifecycle import Stage
 from domain.seed import Seed
-from domain.tamiyo.candidates import choose_candidate, rank_candidates
+from domain.tamiyo.candidates import rank_candidates
 
 WEIGHTS = HealthWeights()
 STATE = at_epoch(planted(), 10)
@@ -23,17 +23,15 @@ def names(reports: tuple[LayerHealthReport, ...], state: object = STATE, count: 
 
 
 def test_the_most_stagnant_chunk_is_in_greatest_need() -> None:
-    found = choose_candidate((report(0, [1.0, 0.25]), report(1, [1.0, 0.5])), STATE, WEIGHTS)
+    found, *_ = rank_candidates((report(0, [1.0, 0.25]), report(1, [1.0, 0.5])), STATE, WEIGHTS)
 
-    assert found is not None
     assert found.seed == SeedId(layer=0, index=1)
     assert found.need == pytest.approx(0.6 * 0.75)  # no dead units, no correlation
 
 
 def test_dead_units_add_to_the_need() -> None:
-    found = choose_candidate((report(0, [1.0, 1.0], dead=[0.0, 0.5]),), STATE, WEIGHTS)
+    found, *_ = rank_candidates((report(0, [1.0, 1.0], dead=[0.0, 0.5]),), STATE, WEIGHTS)
 
-    assert found is not None
     assert (found.seed, found.need) == (SeedId(layer=0, index=1), pytest.approx(0.3 * 0.5))
 
 
@@ -64,8 +62,8 @@ def test_no_free_seed_means_no_candidate() -> None:
     name = SeedId(layer=0, index=0)
     state = replace(STATE, seeds={name: Seed(seed_id=name, stage=Stage.FOSSILIZED)})
 
-    assert choose_candidate((report(0, [1.0]),), state, WEIGHTS) is None
-    assert choose_candidate((), STATE, WEIGHTS) is None
+    assert names((report(0, [1.0]),), state) == []
+    assert names(()) == []
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=6), min_size=1, max_size=4))

@@ -14,7 +14,7 @@ from support.library_events import report
 from domain.blueprint import ConfidenceLevel, Op, blueprint_id
 from domain.commands import GraftingStrategy
 from domain.header import LayerLayout
-from domain.karn.describing import DEEP, EXPERIMENTAL
+from domain.karn.describing import EXPERIMENTAL
 from domain.karn.drafting import GENERATORS
 from domain.karn.evolution import Evolution
 from domain.karn.memory import EvolutionMemory
@@ -24,7 +24,7 @@ from domain.karn.random_search import RandomSearch
 from domain.karn.reward_model import WEIGHTS, certified_reward
 from domain.lifecycle import Outcome
 from domain.urabrask.certificate import Certificate
-from domain.urabrask.profile import graph_depth
+from domain.urabrask.profile import DEEP, graph_depth
 from domain.urza.catalogue import registrations
 from domain.urza.commands import Certify, Register, Retire, decide
 from domain.urza.library import BlueprintLibrary, evolve

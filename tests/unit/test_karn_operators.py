@@ -15,7 +15,6 @@ from domain.karn.crossover import crossings
 from domain.karn.drafting import GENERATORS
 from domain.karn.mutation import crossed, mutated
 from domain.karn.operators import OPERATORS
-from domain.karn.start import starts_at_zero, still
 from domain.karn.surgery import (
     NODES_MAX,
     PARAMETERS_MAX,
@@ -29,6 +28,7 @@ from domain.karn.surgery import (
 )
 from domain.shapes import infer_shapes, parameter_count
 from domain.urabrask.patterns import fatal_flaw
+from domain.urabrask.start import starts_at_zero, still
 from domain.urza.catalogue import INITIAL, glu, mini_self_attention, no_op, residual_mlp, se_gate, soft_clamp
 from engine.trainers.live.compiler import compile_blueprint
 

@@ -18,7 +18,7 @@ from projections.views import VIEWS
 from tests.support.chaotic_runs import chaotic_run
 from tests.support.golden_events import golden_runs
 
-EVENTS = golden_runs()["digits-as_designed"]
+EVENTS = golden_runs()["version-1/digits-as_designed"]
 
 
 def models(upto: int, *names: str) -> ReadModels:

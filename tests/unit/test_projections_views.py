@@ -271,7 +271,7 @@ def test_nan_was_measured_and_null_was_not() -> None:
 
 
 def test_a_fork_is_under_the_header_that_it_was_forked_with() -> None:
-    events = histories()["digits-as_designed"]
+    events = histories()["version-1/digits-as_designed"]
     cut = next(
         place for place, event in enumerate(events, start=1) if isinstance(event, EpochSealed) and event.epoch == 9
     )

@@ -35,7 +35,7 @@ from tests.support.rewarded_runs import rewarded_run
 @lru_cache(maxsize=1)
 def histories() -> dict[str, tuple[DomainEvent, ...]]:
     chaotic = {f"chaotic-{key}": chaotic_run(key, epochs=40, mischief=0.2) for key in range(3)}
-    return chaotic | {"digits-as_designed": golden_runs()["digits-as_designed"]}
+    return chaotic | {"digits-as_designed": golden_runs()["version-1/digits-as_designed"]}
 
 
 RUNS = sorted(histories())
