@@ -31,10 +31,9 @@ from scenarios.whatif.sweeping import swept
 
 KARNS: Final = (
     "evolution?rewards=learned&unprompted=true",
-    "evolution?unprompted=true",
     "random_search?unprompted=true",
 )
-"""All propose their whole budget in every generation, reports or none."""
+"""Both propose their whole budget in every generation, reports or none."""
 FRESH: Final = 1000
 """First of the run keys that the libraries are compared on; those of evolutions are drawn from 2^32."""
 CORES: Final = 2

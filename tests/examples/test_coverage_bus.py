@@ -104,7 +104,8 @@ def test_the_service_waits_for_a_plateau_and_says_what_it_chose_and_by_what(hear
     logged = [line for line in heard.log if line["event"] == "decision.reached" and line["command"] == said(first)]
 
     assert first.reason.startswith("no improvement for 4 epochs")
-    assert len(first.considered) == 13 and all(option.note for option in first.considered)
+    assert len(first.considered) == 2 + 13, "both seeds and the first library"
+    assert all(option.note for option in first.considered)
     assert first.command.grafting.value in first.reason
     assert [(line["reason"], line["epoch"]) for line in logged] == [(first.reason, heard.of(SeedGerminated)[0].epoch)]
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from support.library_events import report
 
-from domain.blueprint import ConfidenceLevel, Op, blueprint_id
+from domain.blueprint import BlueprintGraph, ConfidenceLevel, Op, blueprint_id
 from domain.commands import GraftingStrategy
 from domain.header import LayerLayout
+from domain.identifiers import BlueprintId
 from domain.karn.describing import EXPERIMENTAL
 from domain.karn.drafting import GENERATORS
 from domain.karn.evolution import Evolution
@@ -52,29 +53,33 @@ def taken(library: BlueprintLibrary, proposal: Proposal, gain: float, epoch: int
     register = Register(
         graph=proposal.graph, metadata=proposal.metadata, parent_id=proposal.parent_id, mutation=proposal.mutation
     )
+    return certified(evolve(library, decide(library, register, epoch)), blueprint_id(proposal.graph), gain, epoch)
+
+
+def certified(library: BlueprintLibrary, name: BlueprintId, gain: float, epoch: int = 1) -> BlueprintLibrary:
     certificate = Certificate(
         passed=True, risk_score=0.2, conf_level=ConfidenceLevel.MODERATE, wep=(("dynamic.gain", gain),)
     )
-    for command in (register, Certify(blueprint_id=blueprint_id(proposal.graph), certificate=certificate)):
-        library = evolve(library, decide(library, command, epoch))
-    return library
+    return evolve(library, decide(library, Certify(blueprint_id=name, certificate=certificate), epoch))
 
 
-def planted_gain(proposal: Proposal) -> float:
+def planted_gain(graph: BlueprintGraph) -> float:
     """A rule to be found out: layers pay, less and less; so do products. Some luck, which the id decides."""
-    ops = [entry.op for entry in proposal.graph.nodes]
-    luck = np.random.Generator(np.random.PCG64(int(blueprint_id(proposal.graph)[:8], 16))).normal(0, 0.02)
+    ops = [entry.op for entry in graph.nodes]
+    luck = np.random.Generator(np.random.PCG64(int(blueprint_id(graph)[:8], 16))).normal(0, 0.02)
     return 0.25 * (1 - math.exp(-ops.count(Op.LINEAR) / 3)) + 0.025 * ops.count(Op.MULTIPLY) + float(luck)
 
 
 def bred(policy: KarnPolicy, generations: int) -> list[float]:
     """Mean certified reward of each generation, in a world where ``planted_gain`` is what the crucible finds."""
     library, memory, means = first_library(), policy.initial(), []
+    for founder in library.offered():
+        library = certified(library, founder.blueprint_id, planted_gain(founder.graph))
     for generation in range(1, generations + 1):
         step = asked(policy, library, memory=memory, epoch=generation)
         memory, rewards = step.memory, []
         for proposal in step.proposals:
-            library = taken(library, proposal, planted_gain(proposal), generation)
+            library = taken(library, proposal, planted_gain(proposal.graph), generation)
             rewards.append(certified_reward(library.record(blueprint_id(proposal.graph))))
         means.append(float(np.mean(rewards)))
     return means
@@ -187,19 +192,28 @@ def test_certificates_and_reports_teach_the_bandit_and_the_model_once_each() -> 
     library, policy = first_library(), Evolution(rewards="learned", unprompted=True)
     step = asked(policy, library)
     proposal = step.proposals[0]
-    library = taken(library, proposal, 0.4, 1)
+    assert proposal.parent_id is not None
+    library = taken(certified(library, proposal.parent_id, 0.1), proposal, 0.4, 1)
     filed = report(blueprint_id(proposal.graph), Outcome.FOSSILIZED)
 
-    certified = asked(policy, library, memory=step.memory, epoch=2).memory
-    once_more = asked(policy, library, memory=certified, epoch=3).memory
+    tried = asked(policy, library, memory=step.memory, epoch=2).memory
+    once_more = asked(policy, library, memory=tried, epoch=3).memory
     used = evolve(library, filed)
-    reported = asked(policy, used, memory=certified, epoch=3, reports=(filed.report,)).memory
+    reported = asked(policy, used, memory=tried, epoch=3, reports=(filed.report,)).memory
 
-    arm = next(arm for arm in certified.bandit.arms if arm.operator == proposal.mutation)
+    arm = next(arm for arm in tried.bandit.arms if arm.operator == proposal.mutation)
     parent = certified_reward(library.record(proposal.parent_id))
     assert arm.total == pytest.approx(certified_reward(library.record(blueprint_id(proposal.graph))) - parent)
-    assert certified.model.samples == once_more.model.samples == 1
+    assert tried.model.samples == once_more.model.samples == 1
     assert reported.model.samples == 2
+
+
+def test_a_certificate_judges_no_operator_against_a_parent_that_was_never_tried() -> None:
+    library, policy = first_library(), Evolution(unprompted=True)
+    step = asked(policy, library)
+    library = taken(library, step.proposals[0], 0.4, 1)
+
+    assert asked(policy, library, memory=step.memory, epoch=2).memory.bandit.arms == ()
 
 
 def test_evolution_finds_what_pays_and_random_search_does_not() -> None:

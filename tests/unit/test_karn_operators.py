@@ -127,6 +127,8 @@ def test_what_is_zero_at_the_start_is_seen_through_gates_and_bends() -> None:
     assert still(se_gate(8)) == {"excited", "gate", "out"}
     assert starts_at_zero(residual_mlp(8)) and starts_at_zero(no_op())
     assert not starts_at_zero(soft_clamp(4.0))
+    itself = node("out", Op.SUBTRACT, "chunk", "chunk")
+    assert starts_at_zero(BlueprintGraph(nodes=(node("chunk", Op.CHUNK), itself), output="out"))
 
 
 def test_quantizing_a_block_leaves_at_most_half_of_a_map_and_asks_for_no_hardware() -> None:

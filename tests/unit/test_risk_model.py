@@ -88,6 +88,16 @@ def test_a_feature_that_a_profile_lacks_counts_as_its_mean() -> None:
     assert PRIOR.standardised((("dynamic.gain", 0.1),)) == (0.0,) * len(PRIOR.features)
 
 
+def test_a_feature_that_never_varied_has_scale_one_and_no_say() -> None:
+    taken = tuple(RiskSample((*each.wep, ("static.redundancy_score", 0.1)), each.ending) for each in samples(FEW))
+    model = fitted(taken)
+    at = model.features.index("static.redundancy_score")
+
+    assert np.full(FEW, 0.1).std() > 0, "rounding alone makes it vary"
+    assert model.scales[at] == 1.0
+    assert model.score((("static.redundancy_score", 0.2),)) == pytest.approx(model.score(()), abs=1e-6)
+
+
 def test_an_outlier_counts_no_further_than_the_limit() -> None:
     at = PRIOR.features.index("robustness.max_gradient_norm")
     wep = (("robustness.max_gradient_norm", 1e30),)
