@@ -230,11 +230,6 @@ class Decision(Value):
     odds: Odds = Field(default=(), exclude_if=lambda odds: not odds)
     """The whole distribution that the order was taken from; empty where ``legal`` is None."""
 
-    @property
-    def is_choice(self) -> bool:
-        """Whether something else could have been chosen; forced decisions count in no horizon."""
-        return self.legal is not None and len(self.legal) > 1
-
     @model_validator(mode="after")
     def _is_a_distribution(self) -> Self:
         wrong = odds_problem(self)

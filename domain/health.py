@@ -129,10 +129,6 @@ class LayerHealthReport(Value):
         columns = {name: getattr(self, name) for name in METRICS}
         return {seed: {name: columns[name][seed] for name in METRICS} for seed in range(self.seeds)}
 
-    def progress_of(self, index: int) -> SeedProgress | None:
-        """What was measured of the blueprint in seed ``index``, or None if it carries none."""
-        return next((entry for entry in self.progress if entry.index == index), None)
-
     @classmethod
     def silent(cls, layer: int, seeds: int) -> LayerHealthReport:
         """A report of a layer that measured nothing: every metric NaN."""

@@ -98,13 +98,6 @@ class LifecycleProfile(Value):
         """The edge out of ``source`` behind ``gate``; there is at most one."""
         return next((edge for edge in self.edges if edge.source is source and edge.gate is gate), None)
 
-    @property
-    def first_stage(self) -> Stage:
-        """Where a germinated seed goes: GERMINATING in the full profile, LOADING in the simplified one."""
-        edge = self.edge(Stage.DORMANT, Gate.GERMINATION)
-        assert edge is not None, f"profile {self.name} cannot germinate"
-        return edge.target
-
 
 ADAPTING: Final = (
     Stage.LOADING,

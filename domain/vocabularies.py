@@ -4,12 +4,13 @@ Where a vocabulary has no word for one of our stages it is shown under the word 
 is listed in ``WORDLESS``. Outcomes are states in the other vocabularies: a seed that is DORMANT with us under an
 embargo or a lock is still CULLED or ROLLED_BACK in the design's words. Source: domain reference §B1, §B3-§B5.
 
-To add a vocabulary: an enum of its states, a table over every ``Stage``, and a function that places a dormant seed.
+To add a vocabulary: an enum of its states, a table over every ``Stage``, a function that places a dormant seed, and a
+line in ``VOCABULARIES``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Final, final
 
@@ -203,3 +204,12 @@ def to_successor(seed: Seed, epoch: int) -> SuccessorState:
     if not seed.locked and epoch == seed.embargoed_until - 1:
         return SuccessorState.RESETTING
     return SuccessorState.EMBARGOED
+
+
+VOCABULARIES: Final[Mapping[str, Callable[[Seed, int, Outcome | None], Enum]]] = {
+    "design": to_kasmina,
+    "high-level": to_high_level,
+    "assessed": lambda seed, epoch, ended: to_assessed(seed),
+    "successor": lambda seed, epoch, ended: to_successor(seed, epoch),
+}
+"""What a seed is called at the end of an epoch, after an adaptation that ended so; by the name of the vocabulary."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Final
 
@@ -17,7 +16,7 @@ from domain.blueprint import (
 )
 from domain.commands import GraftingStrategy
 from domain.karn.crossover import CROSSOVER
-from domain.karn.drafting import Draft
+from domain.karn.drafting import GENERATORS, Draft
 from domain.primitives import ACTIVATIONS, NORMS
 from domain.shapes import fits, flops, memory_mb, parameter_count
 from domain.urabrask.profile import DEEP, LARGE, graph_depth
@@ -42,6 +41,8 @@ _SLUGS: Final = {
     "remove_node": "pruned",
     CROSSOVER: "crossed",
 }
+"""What a child is called after, at most 12 characters."""
+assert {*_SLUGS} == {*GENERATORS}
 _TAGS: Final = (
     ("attention", frozenset({Op.SOFTMAX})),
     ("convolution", frozenset({Op.CONVOLUTION_1D})),
@@ -84,7 +85,7 @@ def _name(draft: Draft, library: BlueprintLibrary, taken: Collection[str]) -> st
     """The first ancestor's name, what was done last, and as much of the id as makes it unique. At most 64 characters."""
     family = _root(draft.parent, library).name[:36]
     known = {record.name for record in library.records.values()} | set(taken)
-    slug = _SLUGS.get(draft.operator) or re.sub(r"[^a-z0-9]+", "_", draft.operator.lower())[:12]
+    slug = _SLUGS[draft.operator]
     names = (f"{family}_{slug}_{draft.blueprint_id[:digits]}" for digits in range(6, 65 - len(family) - len(slug) - 2))
     return next(name for name in names if name not in known)
 

@@ -32,15 +32,23 @@ class Draft:
     operator: str
     note: str
     odds: float
-    """Probability of this parent (and mate) and this edit, given the operator, (0, 1]."""
+    """Probability of this parent (and mate) and these edits, given the operator, (0, 1]."""
     draws: int
     """Numbers that it took from the stream."""
 
 
 def draft(
-    candidates: Sequence[Parent], operator: str, generator: np.random.Generator, known: Collection[BlueprintId]
+    candidates: Sequence[Parent],
+    operator: str,
+    generator: np.random.Generator,
+    known: Collection[BlueprintId],
+    edits: int = 1,
 ) -> Draft:
-    """A child of one of ``candidates``, drawn by their odds. Raises MutationRefused for what is unsound or ``known``."""
+    """A child of one of ``candidates``, drawn by their odds, 1 to ``edits`` edits away: how many is drawn too.
+
+    The first is by ``operator``, which it is recorded under, the others by operators drawn alike. Raises
+    MutationRefused for what is unsound or ``known``.
+    """
     parent = drawn(candidates, generator)
     if operator == CROSSOVER:
         mate = drawn(candidates, generator)
@@ -49,6 +57,13 @@ def draft(
     else:
         made = mutated(parent.graph, operator, generator, parent.slots)
         note, odds, draws = made.note, parent.odds * made.odds, 2
+    if edits > 1:
+        more = int(generator.integers(edits))
+        odds, draws = odds / edits, draws + 1
+        for _ in range(more):
+            then = tuple(OPERATORS)[int(generator.integers(len(OPERATORS)))]
+            made = mutated(made.graph, then, generator, parent.slots)
+            note, odds, draws = f"{note}, then {then}: {made.note}", odds * made.odds / len(OPERATORS), draws + 2
     name = blueprint_id(made.graph)
     if name in known:
         raise MutationRefused("known", "this blueprint is known already")

@@ -24,7 +24,7 @@ from domain.tamiyo.policy import Randomness
 
 STREAM: Final = "karn/evolution"
 DRAFTS: Final = 10
-"""Attempts at a draft for each candidate that is wanted; the best of them are proposed."""
+"""Attempts at a draft for each candidate that is wanted, by default; the best of them are proposed."""
 SAMPLES_MIN: Final = 10
 """Gains that the learned model must have seen before it is asked."""
 
@@ -53,17 +53,21 @@ class Evolution:
 
     Parents by reward, novelty and interest; operators by a bandit; rewards by the formula (``linear``) or by a model
     that is learned on the way (``learned``). ``unprompted`` proposes at every boundary, reports or none. While the
-    library lacks diversity, novelty counts twice and parents are drawn more by novelty: the exotic mode.
+    library lacks diversity, novelty counts twice and parents are drawn more by novelty: the exotic mode. A draft is up
+    to ``edits`` edits away from its parent, and ``drafts`` are made for each candidate.
     """
 
     candidates: int = 1
     rewards: str = "linear"
     unprompted: bool = False
+    edits: int = 1
+    drafts: int = DRAFTS
 
     def __post_init__(self) -> None:
-        """Raises ValueError for no candidates, or a reward model that there is not."""
-        if self.candidates < 1:
-            raise ValueError(f"candidates must be at least 1 but is {self.candidates}")
+        """Raises ValueError for a count under 1, or a reward model that there is not."""
+        for name, count in (("candidates", self.candidates), ("edits", self.edits), ("drafts", self.drafts)):
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1 but is {count}")
         if self.rewards not in {"linear", "learned"}:
             raise ValueError(f"rewards must be linear or learned but is {self.rewards!r}")
 
@@ -103,12 +107,12 @@ class Evolution:
         sample = compared(observation.library)
         drafted: dict[str, int] = {}
         ideas: list[_Idea] = []
-        for _ in range(DRAFTS * self.candidates):
+        for _ in range(self.drafts * self.candidates):
             scores = memory.bandit.scores(GENERATORS, drafted)
             operator = best(scores)
             drafted[operator] = drafted.get(operator, 0) + 1
             try:
-                made = draft(candidates, operator, generator, known)
+                made = draft(candidates, operator, generator, known, self.edits)
             except MutationRefused:
                 continue
             known.add(made.blueprint_id)

@@ -1,7 +1,7 @@
 """Karn's mutation operators. Each lists the edits that it could make of a graph. Source: Karn v1.0 §2, HLD App. D.
 
-To add one: a function from an ``Anatomy`` to edits here or in a file of its own, and a line in ``OPERATORS``. Its name
-is recorded and learned about: never rename or reuse one.
+To add one: a function from an ``Anatomy`` to edits here or in a file of its own, a line in ``OPERATORS``, and a word
+for its children in ``describing``. Its name is recorded and learned about: never rename or reuse one.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ class Proposal(Value):
     reason: str = Field(min_length=1)
     considered: tuple[Considered, ...] = ()
     propensity: float = Field(default=1.0, gt=0, le=1)
+    """Probability of the draw that made it. What is then chosen among several drafts is not in it."""
     draws: tuple[Draw, ...] = ()
 
 

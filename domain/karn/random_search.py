@@ -35,16 +35,18 @@ class LastPrompt(Value):
 class RandomSearch:
     """Proposes ``candidates`` where field reports came in: every parent, operator and edit at equal odds.
 
-    ``unprompted`` proposes at every boundary, reports or none.
+    ``unprompted`` proposes at every boundary, reports or none; a candidate is up to ``edits`` edits from its parent.
     """
 
     candidates: int = 1
     unprompted: bool = False
+    edits: int = 1
 
     def __post_init__(self) -> None:
-        """Raises ValueError for no candidates."""
-        if self.candidates < 1:
-            raise ValueError(f"candidates must be at least 1 but is {self.candidates}")
+        """Raises ValueError for a count under 1."""
+        for name, count in (("candidates", self.candidates), ("edits", self.edits)):
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1 but is {count}")
 
     def initial(self) -> LastPrompt:
         """Never prompted."""
@@ -60,14 +62,18 @@ class RandomSearch:
         candidates = [Parent(record, slots, score=0.0, odds=1 / len(found)) for record, slots in found]
         proposals: list[Proposal] = []
         for _ in range(self.candidates):
-            made = _drawn(candidates, observation, proposals, random)
+            made = _drawn(candidates, observation, proposals, random, self.edits)
             if made is not None:
                 proposals.append(made)
         return KarnStep(tuple(proposals), memory)
 
 
 def _drawn(
-    candidates: Sequence[Parent], observation: KarnObservation, before: Sequence[Proposal], random: Randomness
+    candidates: Sequence[Parent],
+    observation: KarnObservation,
+    before: Sequence[Proposal],
+    random: Randomness,
+    edits: int,
 ) -> Proposal | None:
     """One more, unlike those before; None where no attempt gave any."""
     generator, library = random.generator(STREAM), observation.library
@@ -75,7 +81,7 @@ def _drawn(
     for attempt in range(ATTEMPTS):
         operator = GENERATORS[int(generator.integers(len(GENERATORS)))]
         try:
-            made = draft(candidates, operator, generator, known)
+            made = draft(candidates, operator, generator, known, edits)
         except MutationRefused:
             continue
         metadata = described(

@@ -94,8 +94,9 @@ def turned(
 ) -> tuple[GraftingStrategy, str] | None:
     """What a ramp that is under way should go on by instead of ``now``, and why; None where nothing has turned.
 
-    An alarm turns it to caution. Calm turns caution that no blueprint asked for into a fixed ramp. The thresholds lie an
-    order apart, so that it does not turn to and fro.
+    An alarm turns it to the caution that it calls for, also from another caution. Calm turns caution into a fixed ramp;
+    whether the blueprint itself asked for caution is for the caller to know. The thresholds of alarm and calm lie an order
+    apart, so that it does not turn to and fro between them.
     """
     changes = _changes([entry.validation_loss for entry in metrics[-EPOCHS_JUDGED:]])
     if len(changes) < EPOCHS_NEEDED - 1:

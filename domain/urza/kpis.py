@@ -5,7 +5,6 @@ The sources count days and generations of hardware; here both are generations of
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from typing import Final, final
 
 from pydantic import Field
 
-from domain.blueprint import BlueprintGraph
 from domain.field_reports import FieldReport
 from domain.identifiers import BlueprintId
 from domain.lifecycle import Outcome
@@ -120,21 +118,6 @@ def over(tallies: Iterable[Tally]) -> Tally:
         measured=sum(tally.measured for tally in listed),
         gains=sum(tally.gains for tally in listed),
     )
-
-
-def genetic_diversity(graphs: Iterable[BlueprintGraph]) -> float:
-    """Share of unique tensor graphs, [0, 1]; 1 without any. Source: Urza v1.0 §6.
-
-    Two graphs are one where the same primitives are wired alike: widths and other attributes make no new design.
-    """
-    found = [_wiring(graph) for graph in graphs]
-    return len(set(found)) / len(found) if found else 1.0
-
-
-def _wiring(graph: BlueprintGraph) -> str:
-    place = {entry.name: index for index, entry in enumerate(graph.ordered)}
-    nodes = [[entry.op.value, *(place[name] for name in entry.inputs)] for entry in graph.ordered]
-    return json.dumps([graph.combine.value, nodes])
 
 
 def energy_of(record: BlueprintRecord) -> float:

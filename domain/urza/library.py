@@ -25,7 +25,6 @@ from domain.events import (
     RiskModelTrained,
 )
 from domain.identifiers import BlueprintId
-from domain.shapes import fits
 from domain.urabrask.risk import RiskModel
 from domain.urza.provenance import GENESIS
 from domain.urza.record import BlueprintRecord
@@ -87,10 +86,6 @@ class BlueprintLibrary:
     def offered(self) -> tuple[BlueprintRecord, ...]:
         """What may be germinated: active, never rolled back, not failed by the crucible; by number."""
         return tuple(record for record in self.records.values() if record.is_offered)
-
-    def offered_for(self, *, read: int, chunk: int) -> tuple[BlueprintRecord, ...]:
-        """What may be germinated and fits a slot that reads ``read`` units and writes ``chunk``."""
-        return tuple(record for record in self.offered() if fits(record.graph, read=read, chunk=chunk))
 
     def id_map(self) -> dict[BlueprintId, int]:
         """Id to number, for ever the same and never reused. 0 is nobody's: it means none."""

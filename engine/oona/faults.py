@@ -1,11 +1,11 @@
-"""What may befall a message between its publisher and a consumer: facts, drawn from a stream or recalled, that replay.
+"""What may befall a message between its publisher and a consumer: facts, drawn from a stream, the same each time.
 
 A fault is drawn for one message and one consumer alone, so it is the same whatever else travels, in whatever order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final, Protocol, final
 
@@ -91,15 +91,3 @@ class SeededFaults:
                 return MessageFault(message=message, consumer=consumer, kind=kind, later=int(later), epochs=int(epochs))
             chance -= share
         return None
-
-
-@final
-class RecalledFaults:
-    """What a bus says befell its messages, over again."""
-
-    def __init__(self, facts: Iterable[MessageFault]) -> None:
-        self._facts: Final = {(fact.message, fact.consumer): fact for fact in facts}
-
-    def befalling(self, envelope: Envelope, consumer: str) -> MessageFault | None:
-        """As recorded."""
-        return self._facts.get((name_of(envelope), consumer))

@@ -1,4 +1,4 @@
-"""Oona within one process: every consumer has a scheduler, and what befalls a message is a fact that replays.
+"""Oona within one process: every consumer has a scheduler, and what befalls a message befalls it again each time.
 
 For one thread or several. With one, ``next(0)`` says what is due now and never waits. The epoch is the latest that a
 message was published in; a message that is late by epochs comes once that epoch is reached.
@@ -71,7 +71,7 @@ class InProcessBus:
         self._changed = threading.Condition()
         self._epoch = 0
         self.befell: list[MessageFault] = []
-        """What befell messages so far, in the order of scheduling: what ``RecalledFaults`` takes."""
+        """What befell messages so far, in the order of scheduling."""
 
     def publish(self, topic: Topic, envelope: Envelope) -> None:
         """Keep a message and schedule it for each consumer; one whose id is kept already changes nothing."""

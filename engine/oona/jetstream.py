@@ -19,22 +19,24 @@ from nats.js.client import JetStreamContext
 from pydantic import ValidationError
 
 from engine.journal.blobs import RunBlobs
+from engine.oona.bus import BusUnavailable
 from engine.oona.claims import DIRECT_BYTES_MAX, checked_in, redeemed
 from engine.oona.connection import DEAD_STREAM, STREAM, TROUBLE, Connection
 from engine.oona.dead_letters import DELIVERIES_MAX, DeadLetter
 from engine.oona.envelope import Envelope, EnvelopeRefused, envelope_of, name_of
 from engine.oona.subjects import DEAD_LETTERS, durable_name, filter_of, run_on, subject_of, topic_on
-from engine.oona.topics import CONTRACTS, Topic, misplaced
+from engine.oona.topics import CONTRACTS, Qos, Topic, misplaced
 from engine.oona.tuning import DirectLimit, LimitCut
 
 CONFIRM_SECONDS: Final = 30.0
 """A message that is not confirmed for so long is delivered again."""
-_UNCONFIRMED_MAX: Final = 1000
+_UNCONFIRMED_MAX: Final = 100_000
+"""Beyond this the server falls silent: far more than runs of which a part is no longer kept can hold back."""
 _PULL_SECONDS: Final = 0.5
 """A pull that a dying server swallowed is made again after this."""
 _PULL_SECONDS_MIN: Final = 0.02
 """For ``next(0)``: what is there still has to come over."""
-_FORGOTTEN_SECONDS: Final = 30 * 86400.0
+_FORGOTTEN_SECONDS: Final = 86400.0
 """A consumer that nobody was for so long is forgotten by the server."""
 _HEADER_BYTES: Final = 2000
 """Room for headers within the server's largest message."""
@@ -50,28 +52,29 @@ class JetStreamBus:
         blobs: RunBlobs,
         *,
         clock: Callable[[], float],
+        slow: Callable[[LimitCut], None] = lambda cut: None,
         direct_bytes_max: int = DIRECT_BYTES_MAX,
         confirm_seconds: float = CONFIRM_SECONDS,
     ) -> None:
-        """``clock`` gives seconds since 1970: for the header, and for how long a message took to be stored."""
+        """``clock`` gives seconds since 1970: for the header, and for how long a message took to be stored.
+
+        ``slow`` is told whenever the bus was too slow, and what that leaves of the direct limit of ``Qos.NORMAL``.
+        """
         self._connection = connection
         self._blobs = blobs
         self._clock = clock
-        self._limit = DirectLimit(direct_bytes_max)
+        self._direct_bytes_max = direct_bytes_max
+        self._limit = DirectLimit(slow, direct_bytes_max)
         self._confirm_seconds = confirm_seconds
-
-    @property
-    def limit_cuts(self) -> tuple[LimitCut, ...]:
-        """When the bus was slow, and what its direct limit became."""
-        return tuple(self._limit.cuts)
 
     def publish(self, topic: Topic, envelope: Envelope) -> None:
         """Send a message; back once it is stored. Raises BusUnavailable, and StorageFailed for a body too large to send."""
         assert envelope.claim is None, f"{envelope.id} is checked in already: publish it with its body"
         content = envelope.model_dump_json().encode()
         room = self._connection.client.max_payload - _HEADER_BYTES
+        limit = self._limit.size if CONTRACTS[topic].qos is Qos.NORMAL else self._direct_bytes_max
         # A body within the limit may still be too large for the server: quoting it makes it longer.
-        if len(envelope.data.encode()) > self._limit.size or len(content) > room:
+        if len(envelope.data.encode()) > limit or len(content) > room:
             content = checked_in(envelope, self._blobs).model_dump_json().encode()
         took = self._send(
             subject_of(topic, envelope.subject),
@@ -129,11 +132,16 @@ class JetStreamBus:
 
     async def _dead_letters(self) -> tuple[DeadLetter, ...]:
         server, found = self._connection.client.jetstream(), []
-        state = (await server.stream_info(DEAD_STREAM)).state
-        for number in range(state.first_seq, state.last_seq + 1):
-            with suppress(nats.js.errors.NotFoundError, ValidationError):
-                kept = await server.get_msg(DEAD_STREAM, number, direct=True)
-                found.append(DeadLetter.model_validate_json(kept.data or b""))
+        try:
+            state = (await server.stream_info(DEAD_STREAM)).state
+            for number in range(state.first_seq, state.last_seq + 1):
+                with suppress(nats.js.errors.NotFoundError, ValidationError):
+                    kept = await server.get_msg(DEAD_STREAM, number, direct=True)
+                    found.append(DeadLetter.model_validate_json(kept.data or b""))
+        except TROUBLE as error:
+            raise BusUnavailable(
+                f"the NATS server at {self._connection.name} went away: {error!r}; ask again"
+            ) from error
         return tuple(found)
 
 

@@ -43,14 +43,16 @@ class Retention(Enum):
 
 @final
 class Qos(Enum):
-    """How much a topic matters when not everything can be carried. Source: the tiers of the design, domain reference C1.
+    """What gives way first on a bus that is slow. Source: the tiers of the design, domain reference C1.
 
-    All topics are delivered at least once; a sampling mode may thin out what is published on NORMAL and DEBUG ones.
+    All topics are delivered at least once and whole: who follows a run needs every event of it. What is not to travel is
+    not measured (``training.telemetry``), which is where the design's debug tier has its place.
     """
 
     CRITICAL = "critical"
+    """Travels itself up to the full direct limit, however slow the bus is."""
     NORMAL = "normal"
-    DEBUG = "debug"
+    """A slow bus takes smaller and smaller bodies of it; the others go by claim check."""
 
 
 @final

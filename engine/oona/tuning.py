@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final, final
 
 from pydantic import Field
@@ -32,10 +33,10 @@ class LimitCut(Value):
 class DirectLimit:
     """The largest body that travels itself, in bytes. For any number of threads."""
 
-    def __init__(self, direct_bytes_max: int = DIRECT_BYTES_MAX) -> None:
+    def __init__(self, on_cut: Callable[[LimitCut], None], direct_bytes_max: int = DIRECT_BYTES_MAX) -> None:
+        """``on_cut`` is told of every cut."""
         self.size = direct_bytes_max
-        self.cuts: list[LimitCut] = []
-        """Every cut, oldest first."""
+        self._on_cut = on_cut
         self._latencies: list[float] = []
         self._judging = threading.Lock()
 
@@ -50,5 +51,6 @@ class DirectLimit:
     def _judge(self, p99: float) -> None:
         after = max(round(self.size * (1 - CUT)), DIRECT_BYTES_MIN)
         if p99 > P99_MS_MAX and after < self.size:
-            self.cuts.append(LimitCut(p99_ms=max(p99, 0.0), before=self.size, after=after))
+            cut = LimitCut(p99_ms=max(p99, 0.0), before=self.size, after=after)
             self.size = after
+            self._on_cut(cut)

@@ -86,7 +86,8 @@ class Line:
 
         What came in before the last answer was taken with it, and is not looked for again.
         """
-        if self._has_looked:
+        if self._has_looked or self._is_down:
+            # A bus that takes nothing holds no news; that it can still be read would hide from its breaker that it fails.
             self._has_looked = False
             return
         try:

@@ -27,7 +27,10 @@ class Silence:
 
 @final
 class JsonLines:
-    """A log of JSON objects, one a line, each with the time that it was written and what ``bound`` says of all of them."""
+    """A log of JSON objects, one a line, each with the time that it was written and what ``bound`` says of all of them.
+
+    Where it cannot be written, because a disk is full or its reader has gone, whoever logs goes on without it.
+    """
 
     def __init__(self, stream: TextIO, **bound: Any) -> None:
         import structlog  # lazily: only a process that logs needs it
@@ -40,7 +43,15 @@ class JsonLines:
             ],
             wrapper_class=structlog.BoundLogger,
         ).bind(**bound)
+        self._lost = 0
+        """Lines that could not be written since the last one that could."""
 
     def say(self, event: str, **fields: Any) -> None:
-        """One line, at once."""
-        self._logger.info(event, **fields)
+        """One line, at once; the first after a gap says how many lines are missing before it."""
+        missing = {"lines_missing": self._lost} if self._lost else {}
+        try:
+            self._logger.info(event, **fields, **missing)
+        except OSError:
+            self._lost += 1
+        else:
+            self._lost = 0

@@ -54,15 +54,20 @@ class ControlBatch(Value):
         return self
 
 
+def requests_of(run: str) -> str:
+    """The stream of a run's requests: one of its own, since they are no events of the run."""
+    return f"{run}/requests"
+
+
 def request(asked: DecisionRequest, run: str, number: int) -> Envelope:
-    """Request number ``number`` of a run, counted from 1: a stream of its own, since it is no event of the run."""
+    """Request number ``number`` of a run, counted from 1."""
     return value_envelope(
         asked,
         kind=ASKED,
         name=f"{run}/request/{number}",
         source="tolaria",
         run=run,
-        stream=f"{run}/requests",
+        stream=requests_of(run),
         sequence=number,
         epoch=asked.epoch,
     )

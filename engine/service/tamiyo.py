@@ -47,15 +47,16 @@ from engine.randomness import BoundaryRandomness
 from engine.service.breakers import BUS, LIMITS, TRAINER, Breaker
 from engine.service.following import Followed
 from engine.service.guards import TROUBLE, Guards
-from engine.service.messages import ANSWERED, ASKED, ORDERED, ControlBatch, DecisionRequest, answer
+from engine.service.messages import ANSWERED, ASKED, ORDERED, ControlBatch, DecisionRequest, answer, requests_of
 from engine.service.recovery import NotRecovered, said
 from engine.service.statistics import ServiceStatistics, Tally
 
 Cast = Callable[[RunHeader], tuple[TamiyoPolicy, KarnPolicy] | str]
 """Gives the policies that a header names, or says why they cannot be had here as they were there."""
 
-WINDOW: Final = 500
-"""Messages of one run that may come before their turn."""
+GAP_S: Final = 30.0
+"""How long a message that others wait for may stay away. The bus keeps topics for different times, so the beginning of an
+old run, or its telemetry, may be gone for ever."""
 STATISTICS_S: Final = 60.0
 """Between two lines of statistics in the log. Source: domain reference D7."""
 PRESSING_SHOWN: Final = 3
@@ -91,7 +92,7 @@ class TamiyoService:
         self._cast = cast
         self._guards = guards
         self._log = guards.log
-        self._inbox = Inbox(window=WINDOW)
+        self._inbox = Inbox()
         self._runs: dict[str, Followed] = {}
         self._casts: dict[str, tuple[TamiyoPolicy, KarnPolicy] | str] = {}
         self._trainers: dict[str, Breaker] = {}
@@ -99,7 +100,9 @@ class TamiyoService:
         self._lost: dict[str, str] = {}
         """Runs that cannot be followed, and why."""
         self._ended: set[str] = set()
-        """Runs that were heard to their end: of them nothing else is kept."""
+        """Runs that were heard to their end. Of these and of lost ones nothing else is kept."""
+        self._gaps: dict[str, float] = {}
+        """Since when a run waits for a message that has not come."""
         self._answers: deque[Envelope] = deque()
         """What is to be sent, or could not be sent yet."""
         self._tally = Tally(guards.clock())
@@ -116,6 +119,9 @@ class TamiyoService:
             delivery = None
         if delivery is not None:
             self._hear(delivery)
+        for run in [run for run, since in self._gaps.items() if self._guards.clock() - since > GAP_S]:
+            self._lose(run, f"a message of it is missing for {GAP_S:g} s, and what came after it waits")
+            self._settle(run)
         self._tally.incidents += len(self._guards.incidents.take())
         if self._guards.clock() - self._said_at >= STATISTICS_S:
             self.say_statistics()
@@ -158,9 +164,11 @@ class TamiyoService:
         except EnvelopeRefused as refused:
             self._reject(delivery, str(refused))
         except GapStays as gap:
+            delivery.confirm()
             self._lose(envelope.subject, str(gap))
         except TROUBLE as error:  # it comes again, and is known then
             self._log.say("bus.down", reason=said(error))
+        self._settle(envelope.subject)
         self._send_if_possible()
 
     def _take_in(self, delivery: Delivery) -> None:
@@ -178,7 +186,7 @@ class TamiyoService:
                 self._lose(run.run, said(error))
                 return
         if isinstance(content, EpochSealed) and run.state.ending is not None:
-            self._forget(run.run)
+            self._ended.add(run.run)
         due = run.due()
         if due is not None:
             self._answers.append(answer(self._answered(run, due[1]), due[0]))
@@ -198,15 +206,21 @@ class TamiyoService:
         except TROUBLE as error:  # it comes again, and is rejected then
             self._log.say("bus.down", reason=said(error))
 
-    def _forget(self, run: str) -> None:
-        self._ended.add(run)
-        del self._runs[run]
-        self._casts.pop(run, None)
-        self._trainers.pop(run, None)
-
     def _lose(self, run: str, reason: str) -> None:
         self._lost[run] = reason
         self._log.say("run.lost", run=run, reason=reason)
+
+    def _settle(self, run: str) -> None:
+        """After each message of a run: keep nothing of one that is over, and see whether one waits for a message."""
+        if run in self._lost or run in self._ended:
+            for kept in (self._runs, self._casts, self._trainers, self._gaps):
+                kept.pop(run, None)
+            for stream in (run, requests_of(run)):
+                self._inbox.forget(stream)
+        elif self._inbox.has_gap(run):
+            self._gaps.setdefault(run, self._guards.clock())
+        else:
+            self._gaps.pop(run, None)
 
     def _note(self, run: Followed, event: DomainEvent) -> None:
         """Count and log what a run told."""
@@ -318,7 +332,7 @@ def _content(envelope: Envelope) -> DomainEvent | DecisionRequest:
     """What a message says that a run may have sent. Raises EnvelopeRefused."""
     run = envelope.subject
     if envelope.type == ASKED:
-        if envelope.stream != f"{run}/requests":
+        if envelope.stream != requests_of(run):
             raise EnvelopeRefused(f"{envelope.id}: a request of {run} comes in its stream of requests")
         return value_of(envelope, DecisionRequest)
     if envelope.stream != run or envelope.id != f"{run}/{envelope.sequence}":

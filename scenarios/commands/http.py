@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import Annotated
+import socket
+from contextlib import suppress
+from typing import Annotated, Final
 
 import typer
 from pydantic import ValidationError
@@ -18,6 +20,9 @@ from scenarios.specification import BadInput
 By = Annotated[str, typer.Option(help="Who orders it; it is recorded.")]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 Bus = Annotated[str | None, typer.Option(help="Over a bus, to a run that is recorded in another journal.")]
+
+LOOPBACK: Final = "127.0.0.1"
+"""Not another interface, whatever is asked for: there is no encryption and one token for all."""
 
 
 @app.command()
@@ -35,9 +40,26 @@ def serve(
         except ImportError as error:
             raise BadInput("serving needs FastAPI and uvicorn: pip install 'regrow[http]'") from error
         token = os.environ.get("REGROW_TOKEN") or secrets.token_urlsafe(24)
-        say(f"http://127.0.0.1:{port}/docs; POSTs need the token {token} (set REGROW_TOKEN to choose it)")
-        # Not another interface, whatever is asked for: there is no encryption and one token for all.
-        uvicorn.run(application(lab.journal, token), host="127.0.0.1", port=port, log_level="warning")
+        with _listening(port) as listening:
+            at = f"http://{LOOPBACK}:{listening.getsockname()[1]}"
+            say(f"{at}/docs; POSTs need the token {token} (set REGROW_TOKEN to choose it)")
+            serving = uvicorn.Config(application(lab.journal, token), log_level="warning")
+            # Ctrl-C is how it ends: the server stops on it, and then passes it on.
+            with suppress(KeyboardInterrupt):
+                uvicorn.Server(serving).run(sockets=[listening])
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket on ``port``, or on a free one for 0. Raises BadInput for one that cannot be had."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((LOOPBACK, port))
+        listening.listen()  # else another one could still be bound beside it
+    except OSError as error:
+        listening.close()
+        raise BadInput(f"--port {port}: {error.strerror}; name another port, or 0 for a free one") from error
+    return listening
 
 
 @app.command()

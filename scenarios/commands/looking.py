@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from domain.events import EVENTS
+from domain.events import EVENTS, StageChanged
+from domain.lifecycle import Stage
+from domain.vocabularies import VOCABULARIES, stage_named
 from scenarios import composition, specification
 from scenarios.commands.answering import Journal, Json, Run, answer, answering, app
 from scenarios.display import recorded
@@ -64,15 +66,20 @@ def show(
     *,
     at: Annotated[int | None, typer.Option(min=0, help="Epoch; the last one by default.")] = None,
     seed: Annotated[str | None, typer.Option(help="LAYER.SEED: its whole history.")] = None,
+    words: Annotated[str | None, typer.Option(help=f"Stages in words of: {', '.join(VOCABULARIES)}.")] = None,
     journal: Journal = DEFAULT_JOURNAL,
     as_json: Json = False,
 ) -> None:
     """Rebuild a run at any epoch."""
     with answering(), Lab(journal) as lab:
+        if words is not None and words not in VOCABULARIES:
+            raise BadInput(specification.unknown("vocabulary", words, tuple(VOCABULARIES)))
         moment = lab.show(run_id, at)
         only = None if seed is None else lab.seed_named(moment.state, seed)
         history = lab.history(run_id, moment.epoch, only)
-        answer(recorded.moment_json(moment, only), recorded.moment_lines(moment, history, only), as_json=as_json)
+        said = recorded.in_words(moment, history, words)
+        lines = recorded.moment_lines(moment, history, only, said)
+        answer(recorded.moment_json(moment, only, said), lines, as_json=as_json)
 
 
 @app.command()
@@ -80,6 +87,7 @@ def events(
     run_id: Run,
     *,
     topic: Annotated[str | None, typer.Option("--type", help="One topic, such as stage-changed.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only moves into this stage or out of it.")] = None,
     first: Annotated[int | None, typer.Option("--from", min=0, help="First epoch.")] = None,
     last: Annotated[int | None, typer.Option("--to", min=0, help="Last epoch.")] = None,
     journal: Journal = DEFAULT_JOURNAL,
@@ -90,8 +98,20 @@ def events(
         topics = tuple(event.TOPIC for event in EVENTS)
         if topic is not None and topic not in topics:
             raise BadInput(specification.unknown("event type", topic, topics))
+        if stage is not None and topic not in {None, StageChanged.TOPIC}:
+            raise BadInput(f"--stage goes with --type {StageChanged.TOPIC} or with none, not with {topic}")
+        concerned = None if stage is None else _stage(stage)
         found = [
             {"position": position, "type": event.TOPIC, "data": json.loads(event.model_dump_json())}
             for position, event in lab.events(run_id, topic=topic, first=first, last=last)
+            if concerned is None or (isinstance(event, StageChanged) and concerned in {event.source, event.target})
         ]
         answer(found, [json.dumps(entry, separators=(",", ":")) for entry in found], as_json=as_json)
+
+
+def _stage(word: str) -> Stage:
+    """The stage that a person names, in another lifecycle's word too. Raises BadInput."""
+    try:
+        return stage_named(word)
+    except ValueError as error:
+        raise BadInput(f"--stage {error}") from error

@@ -43,9 +43,9 @@ def run(
     library: Annotated[str | None, typer.Option(help="Plant what evolved: EVOLUTION, or EVOLUTION@GENERATION.")] = None,
     trainer: Annotated[str, typer.Option(help="What trains: live or simulated.")] = "live",
     dynamics: Dynamics = None,
-    bus: Annotated[str | None, typer.Option(help="Where a `regrow tamiyo` decides: nats://host:port.")] = None,
+    bus: Annotated[str | None, typer.Option(help="Where Tamiyo decides: nats://host:port or memory:.")] = None,
     patience: Annotated[float, typer.Option(min=0.1, help="With --bus: seconds to wait for a decision.")] = PATIENCE_S,
-    log: Annotated[Path | None, typer.Option(help="With --bus: a file for what happens at this end.")] = None,
+    log: Annotated[Path | None, typer.Option(help="With --bus: a file for what happens on it.")] = None,
     journal: Journal = DEFAULT_JOURNAL,
     as_json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Tamiyo as a process of its own: ``regrow tamiyo`` decides for the runs of ``regrow run --bus``."""
+"""Tamiyo as a process of its own: ``regrow tamiyo`` decides for the runs of ``regrow run --bus``; and what stayed undealt with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.service.statistics import ServiceStatistics
 from engine.service.tamiyo import TamiyoService
 from scenarios.commands.answering import Journal, Json, answer, answering, app
 from scenarios.lab import DEFAULT_JOURNAL, Lab
-from scenarios.runs.remote import logging, service
+from scenarios.runs.remote import dead_letters_on, logging, service
 
 TURN_S: Final = 1.0
 """How long one wait for a message takes at most: statistics are due while nothing comes, too."""
@@ -34,6 +34,20 @@ def tamiyo(
             _serve(serving, once)
             counted = serving.statistics()
         answer(counted.model_dump(mode="json"), _lines(counted), as_json=as_json)
+
+
+@app.command("dead-letters")
+def dead_letters(
+    *,
+    bus: Annotated[str, typer.Option(help="Which bus: nats://host:port.")],
+    journal: Journal = DEFAULT_JOURNAL,
+    as_json: Json = False,
+) -> None:
+    """What nobody on a bus could deal with, and why, oldest first."""
+    with answering(), Lab(journal) as lab:
+        found = dead_letters_on(bus, lab.journal)
+        lines = [f"{letter.subject}, for {letter.consumer}: {letter.reason}" for letter in found]
+        answer([letter.model_dump(mode="json") for letter in found], lines or ["no dead letters"], as_json=as_json)
 
 
 def _serve(serving: TamiyoService, once: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from domain.events import (
 )
 from domain.identifiers import SeedId
 from domain.run import RunState
+from domain.vocabularies import VOCABULARIES, WORDLESS
 from engine.ledger import Ledger
 from engine.replay import RUNGS, Verification
 from engine.session import EpochView
@@ -127,13 +128,26 @@ def _accuracy(result: RunResult) -> str:
     return "  -  " if accuracy is None else f"{accuracy:.3f}"
 
 
-def moment_json(moment: Moment, only: SeedId | None) -> dict[str, Any]:
+def in_words(moment: Moment, history: Sequence[DomainEvent], vocabulary: str | None) -> dict[SeedId, str]:
+    """What each seed is called in a vocabulary, with our stage where that has no word of its own; empty without one."""
+    if vocabulary is None:
+        return {}
+    ended = {event.adaptation.seed: event.outcome for event in history if isinstance(event, AdaptationConcluded)}
+    said = {}
+    for name, seed in _slots(moment.state):
+        word = VOCABULARIES[vocabulary](seed, moment.epoch, ended.get(name))
+        said[name] = f"{word.name} ({seed.stage.value})" if seed.stage in WORDLESS[type(word)] else word.name
+    return said
+
+
+def moment_json(moment: Moment, only: SeedId | None, words: Mapping[SeedId, str]) -> dict[str, Any]:
     """A rebuilt moment; the keys scripts may rely on are run, epoch, digest and seeds."""
     state = moment.state
     seeds = [
         {
             "seed": str(name),
             "stage": seed.stage.value,
+            **({"word": words[name]} if words else {}),
             "since": seed.since,
             "attempts": seed.attempts,
             "embargoed_until": seed.embargoed_until,
@@ -164,8 +178,10 @@ def _slots(state: RunState) -> list[tuple[SeedId, Any]]:
     return [(name, state.seed(name)) for name in names]
 
 
-def moment_lines(moment: Moment, history: Sequence[DomainEvent], only: SeedId | None) -> list[str]:
-    """A rebuilt moment and how it came about."""
+def moment_lines(
+    moment: Moment, history: Sequence[DomainEvent], only: SeedId | None, words: Mapping[SeedId, str]
+) -> list[str]:
+    """A rebuilt moment and how it came about; ``words`` say how seeds stand, their history is told in our own."""
     state = moment.state
     header = state.started
     lines = [
@@ -179,7 +195,7 @@ def moment_lines(moment: Moment, history: Sequence[DomainEvent], only: SeedId | 
         if only is None or name == only:
             carried = f"  {state.library.record(seed.adaptation.blueprint_id).name}" if seed.adaptation else ""
             alpha = f" at alpha {seed.adaptation.alpha:.2f}" if seed.adaptation else ""
-            lines.append(f"seed {name}  {seed.stage.value} since epoch {seed.since}{carried}{alpha}")
+            lines.append(f"seed {name}  {words.get(name, seed.stage.value)} since epoch {seed.since}{carried}{alpha}")
     told = [line for event in history if (line := _told(event, state)) is not None]
     return [*lines, "", *told] if told else lines
 

@@ -30,10 +30,10 @@ from scenarios.whatif.figures import CPU_SECONDS
 from scenarios.whatif.sweeping import swept
 
 KARNS: Final = (
-    "evolution?rewards=learned&unprompted=true",
-    "random_search?unprompted=true",
+    "evolution?candidates={candidates}&drafts=30&edits=4&rewards=learned&unprompted=true",
+    "random_search?candidates={candidates}&edits=4&unprompted=true",
 )
-"""Both propose their whole budget in every generation, reports or none."""
+"""Both propose a whole generation at once, up to four edits away from what there is; the one learns, the other does not."""
 FRESH: Final = 1000
 """First of the run keys that the libraries are compared on; those of evolutions are drawn from 2^32."""
 CORES: Final = 2
@@ -180,7 +180,8 @@ def main() -> None:
         overrides["training.epochs"] = chosen.epochs
     scenarios = [specification.load(name, overrides) for name in chosen.scenarios]
     with Lab(chosen.journal) as lab:
-        measured = [(karn, [bred(lab, scenarios, karn, key, chosen) for key in range(chosen.keys)]) for karn in KARNS]
+        karns = [karn.format(candidates=chosen.candidates) for karn in KARNS]
+        measured = [(karn, [bred(lab, scenarios, karn, key, chosen) for key in range(chosen.keys)]) for karn in karns]
     text = tables(measured)
     sys.stdout.write(text + "\n")
     if chosen.write:

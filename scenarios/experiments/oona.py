@@ -11,10 +11,7 @@ import argparse
 import multiprocessing
 import os
 import signal
-import socket
-import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +28,7 @@ from engine.service.log import Silence
 from engine.session import EpochView
 from scenarios.experiments.disturbed import DisturbedBus
 from scenarios.experiments.golden import HASTY
+from scenarios.experiments.nats_server import running
 from scenarios.lab import Lab
 from scenarios.runs.remote import Remote, service
 
@@ -52,33 +50,6 @@ class Way(Enum):
     TWO = "two processes"
     DISTURBED = "15 % disturbed"
     KILLED = "server killed"
-
-
-@final
-class _Server:
-    """A NATS server of the wheel, on files of its own. Whoever connects waits until it is there."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            port = listening.getsockname()[1]
-        program = str(Path(sysconfig.get_path("scripts")) / "nats-server")
-        self._command = [program, "-js", "-a", "127.0.0.1", "-p", str(port), "-sd", str(folder)]
-        self.url = f"nats://127.0.0.1:{port}"
-        self.process = self._started()
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
-
-    def start_again(self) -> None:
-        """Wait until it is dead, and start it on what it left."""
-        self.process.wait()
-        self.process = self._started()
-
-    def stop(self) -> None:
-        """For good."""
-        self.process.terminate()
-        self.process.wait()
 
 
 @final
@@ -118,18 +89,15 @@ def recorded(way: Way, key: int, folder: Path, run: str = "") -> Recorded:
     if way is Way.ONE:
         _awaited(_process(partial(_train, journal, key, None, None)))
     else:
-        server = _Server(folder / "nats")
         through = partial(_disturbed, key, count) if way is Way.DISTURBED else _as_it_is
-        killed = server.process.pid if way is Way.KILLED else None
-        try:
+        with running(folder / "nats") as server:
+            killed = server.pid if way is Way.KILLED else None
             deciding = _process(partial(_decide, server.url, f"sqlite:///{folder}/service.db", run, through))
             training = _process(partial(_train, journal, key, Remote(server.url, through=through), killed))
             if killed is not None:
                 server.start_again()
             _awaited(training)
             _awaited(deciding)
-        finally:
-            server.stop()
     with Lab(journal) as lab:
         (result,) = lab.results()
         events = lab.journal.events(result.run)

@@ -49,6 +49,8 @@ async def _bad_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = dict(error.errors()[0])
     where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "json_invalid":
+        return _said(400, f"body: no JSON at character {first['loc'][-1]}: {first['ctx']['error']}")
     got = "" if first["type"] in {"missing", "extra_forbidden"} else f" but got {first.get('input')!r}"
     return _said(400, f"{where}: {first['msg']}{got}")
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.identifiers import SeedId
 from scenarios.http.access import Operator, system_of
 from scenarios.http.system import Standing, System
 from scenarios.runs.orders import GrowthOrder
@@ -59,9 +60,6 @@ class Accepted(BaseModel):
     status: Literal["PAUSING", "RESUMING"]
 
 
-METRICS = ("chunk_variance", "dead_node_ratio", "avg_inter_node_correlation", "gradient_norm", "gradient_variance")
-
-
 @router.get("/runs")
 def runs(system: Annotated[System, Depends(system_of)]) -> list[str]:
     """Every recorded run, oldest first."""
@@ -91,13 +89,13 @@ def health_map(system: Annotated[System, Depends(system_of)], run: Run = None) -
     standing = system.standing(run)
     seeds: dict[str, SeedHealth] = {}
     for report in system.reports(standing):
-        for index in range(standing.state.layer(report.layer).seeds):
-            name = f"{report.layer}.{index}"
-            known = next((seed for slot, seed in standing.state.seeds.items() if str(slot) == name), None)
-            seeds[name] = SeedHealth(
-                state=known.stage.value if known else "DORMANT",
-                blueprint_id=known.adaptation.blueprint_id if known and known.adaptation else None,
-                metrics={metric: _number(getattr(report, metric)[index]) for metric in METRICS},
+        for index, metrics in report.health_metrics_by_seed.items():
+            name = SeedId(layer=report.layer, index=index)
+            seed = standing.state.seed(name)
+            seeds[str(name)] = SeedHealth(
+                state=seed.stage.value,
+                blueprint_id=seed.adaptation.blueprint_id if seed.adaptation else None,
+                metrics={metric: _number(value) for metric, value in metrics.items()},
             )
     return HealthMap(run=standing.run, epoch=standing.state.epoch, seeds=seeds)
 

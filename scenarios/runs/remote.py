@@ -1,4 +1,4 @@
-"""A run whose controller is another process: what its session is joined to, over a bus.
+"""A run whose controller is at the other end of a bus, mostly in another process: what its session is joined to.
 
 Wall-clock time enters here and goes no deeper than ``engine/service``; what it changes in a run is recorded as data.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,9 @@ from domain.header import RunHeader
 from domain.karn.policy import KarnPolicy
 from domain.tamiyo.policy import TamiyoPolicy
 from engine.journal.journal import Journal
-from engine.oona.addresses import UnknownBus, open_bus
+from engine.oona.addresses import UnknownBus, in_memory, open_bus
 from engine.oona.bus import Bus, BusUnavailable
+from engine.oona.dead_letters import DeadLetter
 from engine.oona.topics import Topic
 from engine.outside import Outside
 from engine.service.breakers import LIBRARY, LIMITS, TAMIYO
@@ -29,6 +30,7 @@ from engine.service.library import GuardedBlobs
 from engine.service.line import Line
 from engine.service.log import JsonLines, Log, Silence
 from engine.service.messages import order
+from engine.service.one_process import BothEnds
 from engine.service.outside import Surroundings
 from engine.service.remote import RemoteTamiyo
 from engine.service.tamiyo import TamiyoService
@@ -72,20 +74,40 @@ def joined(remote: Remote, journal: Journal, run_id: str, header: RunHeader, tam
 
     Raises BadInput for a run that is to be encrypted, a bus that does not answer, or one that has a run of this name.
     """
+    people = StandingOrders(journal, run_id)
+    with (
+        logging(remote.log, process="trainer", run=run_id) as log,
+        _met(remote, journal, run_id, header, log) as (bus, guards),
+    ):
+        line = Line(remote.through(bus), run_id, guards=guards, obey=partial(_obey, journal, run_id))
+        far = RemoteTamiyo(tamiyo, line, guards.clock, remote.patience_s)
+        yield Ends(far, Surroundings(guards.incidents, people, line.look), line.announce)
+        line.close(guards.clock() + remote.patience_s)
+
+
+@contextmanager
+def _met(remote: Remote, journal: Journal, run_id: str, header: RunHeader, log: Log) -> Iterator[tuple[Bus, Guards]]:
+    """The bus of a run, and what stands between it and the trainer's end. One in memory brings its service with it."""
+    try:
+        within = in_memory(remote.bus)
+    except UnknownBus as error:
+        raise BadInput(f"--bus {error}") from error
+    if within is not None:
+        both = BothEnds(policies_as_recorded, log, within.faults(header.run_key))
+        both.start_service()
+        yield both, both.guards()
+        both.close()
+        return
     if header.safety.encryption_required:
         raise BadInput(
             f"--bus {remote.bus}: safety.encryption_required is on, and a bus keeps what it carries in plain text; "
             "record the run in one process"
         )
-    people = StandingOrders(journal, run_id)
-    with logging(remote.log, process="trainer", run=run_id) as log:
-        guards = Guards.of(time.monotonic, time.sleep, log)
-        with _bus(remote.bus, journal, guards, remote.patience_s) as bus:
-            _refuse_namesake(bus, run_id, remote.bus)
-            line = Line(remote.through(bus), run_id, guards=guards, obey=partial(_obey, journal, run_id))
-            far = RemoteTamiyo(tamiyo, line, guards.clock, remote.patience_s)
-            yield Ends(far, Surroundings(guards.incidents, people, line.look), line.announce)
-            line.close(guards.clock() + remote.patience_s)
+    guards = Guards.of(time.monotonic, time.sleep, log)
+    with _bus(remote.bus, journal, guards, remote.patience_s) as bus:
+        if _is_on(bus, run_id):  # two runs of one name would be one stream
+            raise BadInput(f"--bus {remote.bus}: it has a run {run_id} already; run it again to take the next name")
+        yield bus, guards
 
 
 @contextmanager
@@ -104,9 +126,23 @@ def service(
 
 
 def send_order(url: str, journal: Journal, run_id: str, given: GrowthOrder) -> None:
-    """Give an order to a run over the bus. Whoever records it obeys at a boundary to come. Raises BadInput."""
+    """Give an order to a run over the bus. Whoever records it obeys at a boundary to come.
+
+    Raises BadInput for a bus that does not answer, or that has heard of no such run: the order would wait for one.
+    """
     with _bus(url, journal, Guards.of(time.monotonic, time.sleep, Silence()), PATIENCE_S) as bus:
+        if not _is_on(bus, run_id):
+            raise BadInput(f"--bus {url}: nobody records a run {run_id!r} there")
         bus.publish(Topic.KASMINA_COMMANDS, order(given, run_id, secrets.token_hex(8)))
+
+
+def dead_letters_on(url: str, journal: Journal) -> tuple[DeadLetter, ...]:
+    """What nobody on a bus could deal with and is still kept, oldest first. Raises BadInput."""
+    with _bus(url, journal, Guards.of(time.monotonic, time.sleep, Silence()), PATIENCE_S) as bus:
+        try:
+            return bus.dead_letters()
+        except BusUnavailable as error:
+            raise BadInput(f"--bus {error}") from error
 
 
 def policies_as_recorded(header: RunHeader) -> tuple[TamiyoPolicy, KarnPolicy] | str:
@@ -128,15 +164,20 @@ def logging(path: Path | None, **bound: str) -> Iterator[Log]:
         file: TextIO = path.open("a", encoding="utf-8", buffering=1)
     except OSError as error:
         raise BadInput(f"--log {path}: {error.strerror}; name a file that can be written") from error
-    with file:
+    try:
         yield JsonLines(file, **bound)
+    finally:
+        with suppress(OSError):  # what could not be written before cannot be written now
+            file.close()
 
 
 @contextmanager
 def _bus(url: str, journal: Journal, guards: Guards, patience_s: float) -> Iterator[Bus]:
     blobs = GuardedBlobs(journal.blobs(CLAIMS), guards.breakers[LIBRARY])
     try:
-        bus = open_bus(url, blobs, patience_seconds=patience_s)
+        bus = open_bus(
+            url, blobs, patience_seconds=patience_s, slow=lambda cut: guards.log.say("bus.slow", **cut.model_dump())
+        )
     except (UnknownBus, BusUnavailable) as error:
         raise BadInput(f"--bus {error}") from error
     try:
@@ -145,13 +186,13 @@ def _bus(url: str, journal: Journal, guards: Guards, patience_s: float) -> Itera
         bus.close()
 
 
-def _refuse_namesake(bus: Bus, run_id: str, url: str) -> None:
-    """Two runs of one name would be one stream on the bus. Raises BadInput."""
+def _is_on(bus: Bus, run_id: str) -> bool:
+    """Whether a run of this name was ever heard on the bus, as far back as it keeps anything."""
     looking = bus.subscribe((Topic.EPOCHS,), f"looking-{secrets.token_hex(4)}", subject=run_id)
-    taken = looking.next(PROBE_S)
-    looking.close()
-    if taken is not None:
-        raise BadInput(f"--bus {url}: it has a run {run_id} already; run it again to take the next name")
+    try:
+        return looking.next(PROBE_S) is not None
+    finally:
+        looking.close()
 
 
 def _obey(journal: Journal, run_id: str, body: str) -> None:

@@ -21,7 +21,7 @@ from engine.oona.bus import Bus
 from engine.oona.envelope import Envelope, event_envelope, event_of
 from engine.oona.in_process import InProcessBus
 from engine.oona.topics import Topic
-from tests.support.nats_server import running
+from scenarios.experiments.nats_server import running
 
 LIMIT_MS = 10.0
 """Source: telemetry latency, domain reference J5."""

@@ -32,9 +32,9 @@ class TestEvolution(KarnPolicyContract):
 
 class TestEvolutionWithALearnedReward(KarnPolicyContract):
     def make(self) -> KarnPolicy:
-        return Evolution(candidates=3, rewards="learned", unprompted=True)
+        return Evolution(candidates=3, rewards="learned", unprompted=True, edits=3, drafts=4)
 
 
 class TestRandomSearch(KarnPolicyContract):
     def make(self) -> KarnPolicy:
-        return RandomSearch(candidates=2)
+        return RandomSearch(candidates=2, edits=3)

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from domain.analysis.correlation import INFORMED_MIN
+from scenarios.runs import simulation
 from tests.support.commands import SMALL, Shell
+from tests.support.planted_dynamics import planted
+
+KEYS = 8
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +47,36 @@ def test_a_person_reads_a_line_for_each_node_layer_and_rule(shell: Shell, runs: 
     assert any(line.startswith("overall health 0.") for line in said)
     assert said[-3].startswith("2 decisions rewarded, mean ")
     assert said[-2] == "correlations need 10 rewarded decisions; name more runs"
+
+
+@pytest.fixture(scope="module")
+def many(shell: Shell) -> list[str]:
+    """Simulated runs that grow a lot, so that there is enough to say of their decisions."""
+    simulation.write(planted(), shell.folder / "dynamics.json")
+    settings = (
+        "host.seeds_per_layer=4",
+        "tamiyo_config.allow_concurrent_adaptations=true",
+        "tamiyo_config.max_active_seeds=4",
+    )
+    growing = ("--tamiyo", "random_growth?probability=0.6", *(part for each in settings for part in ("--set", each)))
+    simulated = ("--trainer", "simulated", "--dynamics", "dynamics.json", "--epochs", "100", "--json")
+    return [
+        shell.inside("run", "spirals", *growing, *simulated, "--key", str(key)).document["run"] for key in range(KEYS)
+    ]
+
+
+def test_what_rewarded_decisions_have_in_common_is_told_once_there_are_enough(shell: Shell, many: list[str]) -> None:
+    told = shell.inside("analyse", *many, "--json").document
+    said = shell.inside("analyse", *many).out.splitlines()
+
+    assert len(told["rewards"]) >= INFORMED_MIN
+    assert told["mutual_information"] == 0, "a policy that is always sure tells nothing by it"
+    assert said[-1] == "confidence tells 0.000 nats of success"
+    pairs = {(pair["feature"], pair["outcome"]) for pair in told["correlations"]}
+    assert ("risk", "MEMORY") in pairs
+    assert sum(line.startswith("  risk and memory: -") for line in said) == 1
+    (counted,) = (line for line in said if line.startswith(f"{len(told['rewards'])} decisions rewarded, mean "))
+    assert counted.endswith(f"trend {told['reward_trend']:+.3f}" if told["reward_trend"] else "no trend shown")
 
 
 def test_a_network_can_be_looked_at_in_any_epoch(shell: Shell, runs: list[str]) -> None:

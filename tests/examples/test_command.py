@@ -126,6 +126,39 @@ def test_show_of_one_seed_shows_that_seed(shell: Shell, recorded: Any) -> None:
     assert f"seed {other} " not in told.out
 
 
+@pytest.mark.parametrize(
+    ("words", "training", "active"),
+    [
+        ("design", "TRAINING", "FINE_TUNING (ACTIVE)"),
+        ("high-level", "TRAINING", "FINE_TUNING (ACTIVE)"),
+        ("assessed", "ACTIVE (TRAINING)", "ACTIVE"),
+        ("successor", "TRAINING", "HOLDING (ACTIVE)"),
+    ],
+)
+def test_show_speaks_the_words_of_other_lifecycles_with_ours_where_they_have_none(
+    shell: Shell, recorded: Any, words: str, training: str, active: str
+) -> None:
+    changes = shell.ask("events", recorded["run"], "--type", "stage-changed")
+    reached = {change["data"]["target"]: change["data"] for change in changes}
+
+    for stage, word in (("TRAINING", training), ("ACTIVE", active), ("FOSSILIZED", "FOSSILIZED")):
+        grown, epoch = reached[stage]["seed"], str(reached[stage]["epoch"])
+        name = f"{grown['layer']}.{grown['index']}"
+        options = ("show", recorded["run"], "--at", epoch, "--seed", name, "--words", words)
+        (seed,) = shell.inside(*options, "--json").document["seeds"]
+        assert (seed["stage"], seed["word"]) == (stage, word)
+        assert f"seed {name}  {word} since epoch {epoch}" in shell.inside(*options).out
+
+
+def test_moves_are_found_by_a_stage_in_the_word_of_any_lifecycle(shell: Shell, recorded: Any) -> None:
+    changes = shell.ask("events", recorded["run"], "--type", "stage-changed")
+    into = [change for change in changes if "GRAFTING" in (change["data"]["source"], change["data"]["target"])]
+
+    for word in ("GRAFTING", "BLENDING"):
+        assert shell.inside("events", recorded["run"], "--stage", word, "--json").document == into
+    assert len(into) == 2
+
+
 def test_events_are_numbered_from_one_and_end_with_a_seal(shell: Shell, recorded: Any) -> None:
     found = shell.ask("events", recorded["run"])
     told = shell.regrow("events", recorded["run"])

@@ -32,8 +32,8 @@ from engine.oona.bus import Bus
 from engine.oona.envelope import event_of
 from engine.oona.topics import Topic
 from engine.trainers.stores import MemoryStore
+from scenarios.experiments.nats_server import running
 from tests.support.commands import SMALL, Shell, ended
-from tests.support.nats_server import running
 
 WAIT_S = 2.0
 RUN = ("run", "xor4", "--tamiyo", "as_designed", "--karn", "evolution", "--key", "1", *SMALL)

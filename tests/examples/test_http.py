@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from socket import socket
 
 import pytest
 from fastapi.testclient import TestClient
 
 from domain.events import GrowthPaused, GrowthResumed, SeedGerminated
+from domain.health import METRICS
 from engine.session import EpochView
 from scenarios.http.app import application
 from scenarios.lab import Lab
 from scenarios.runs.orders import GrowthOrder, give
+from tests.support.commands import Shell
 
 TOKEN = "a token for tests"
 STEER = {"Authorization": f"Bearer {TOKEN}"}
@@ -45,6 +49,7 @@ def test_the_health_map_names_every_seed(client: TestClient) -> None:
 
     assert set(said["seeds"]) == {"0.0", "0.1"}
     assert {"state", "blueprint_id", "metrics"} == set(said["seeds"]["0.0"])
+    assert list(said["seeds"]["0.0"]["metrics"]) == list(METRICS)
     assert said["seeds"]["0.0"]["metrics"]["chunk_variance"] >= 0
 
 
@@ -99,6 +104,26 @@ def test_what_is_not_there_gets_404(client: TestClient, path: str) -> None:
 def test_a_request_for_another_host_is_turned_away(lab: Lab) -> None:
     with TestClient(application(lab.journal, TOKEN), base_url="http://regrow.example") as elsewhere:
         assert elsewhere.get("/api/v1/system/status").status_code == 400
+
+
+def test_a_body_that_is_no_json_gets_400_and_the_place(client: TestClient) -> None:
+    answer = client.post(
+        "/api/v1/control/pause", content=b'{"by": }', headers={**STEER, "Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("body: no JSON at character 7")
+
+
+def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path: Path) -> None:
+    with socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = Shell(tmp_path).regrow("serve", "--port", str(port))
+
+    assert refused.code == 2
+    assert refused.complaint.startswith(f"--port {port}: ")
 
 
 def test_steering_needs_the_token(client: TestClient) -> None:

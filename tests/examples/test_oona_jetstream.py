@@ -17,11 +17,11 @@ from engine.oona.connection import STREAM, Connection
 from engine.oona.dead_letters import DELIVERIES_MAX
 from engine.oona.inbox import Inbox
 from engine.oona.jetstream import JetStreamBus
-from engine.oona.positions import PositionsInAFile
 from engine.oona.subjects import subject_of
 from engine.oona.topics import Topic
+from engine.oona.tuning import LimitCut
+from scenarios.experiments.nats_server import NatsServer, free_port, running
 from tests.support.bus_messages import Effects, message
-from tests.support.nats_server import NatsServer, free_port, running
 
 WAIT = 10
 """Seconds that a message is waited for which must come: far more than it takes."""
@@ -232,17 +232,20 @@ def test_what_is_not_confirmed_in_time_is_delivered_again(server: NatsServer, bl
     bus.close()
 
 
-def test_a_slow_server_cuts_the_direct_limit(server: NatsServer, blobs: FolderBlobs) -> None:
-    ticks = iter(range(1_000_000))
+@pytest.mark.parametrize(("topic", "claims"), [(Topic.SEED_HEALTH, 1), (Topic.EPOCHS, 0)])
+def test_a_slow_server_cuts_the_direct_limit_of_what_is_not_critical(
+    topic: Topic, claims: int, server: NatsServer, blobs: FolderBlobs
+) -> None:
+    ticks, cuts = iter(range(1_000_000)), list[LimitCut]()
     connection = Connection(server.url, server.url, patience_seconds=WAIT)
-    bus = JetStreamBus(connection, blobs, clock=lambda: next(ticks) * 0.06, direct_bytes_max=40_000)
+    bus = JetStreamBus(connection, blobs, clock=lambda: next(ticks) * 0.06, slow=cuts.append, direct_bytes_max=40_000)
 
     publish(bus, *range(1, 101))
-    bus.publish(Topic.EPOCHS, message(101, reason="x" * 35_000))
+    bus.publish(topic, message(101, reason="x" * 35_000))
     bus.close()
 
-    assert [(cut.p99_ms, cut.before, cut.after) for cut in bus.limit_cuts] == [(pytest.approx(60.0), 40_000, 30_000)]
-    assert len(list(blobs.folder.iterdir())) == 1
+    assert [(cut.p99_ms, cut.before, cut.after) for cut in cuts] == [(pytest.approx(60.0), 40_000, 30_000)]
+    assert len(list(blobs.folder.glob("*"))) == claims
 
 
 def test_a_server_that_does_not_answer_is_one_clear_line(blobs: FolderBlobs) -> None:
@@ -304,20 +307,20 @@ def test_a_broker_restarted_while_publishing_and_consuming_loses_and_doubles_not
 
     publishing = threading.Thread(target=publish_as_it_is_consumed, daemon=True)
     publishing.start()
-    with PositionsInAFile(tmp_path / "positions.db") as kept:
-        inbox, nissa = Inbox(kept), receiver.subscribe([Topic.EPOCHS], "nissa", subject="run")
-        while kept.position("run") < total:
-            delivery = nissa.next(WAIT)
-            assert delivery is not None, f"nothing came after message {kept.position('run')}"
-            for _ in range(inbox.take(delivery, effects)):
-                ahead.release()
-            if due and kept.position("run") >= due[0]:
-                due.pop(0)
-                getattr(server, how)()
-                ahead.release(10)  # to be published while nobody is there
-                server.start()
-                nissa.close()
-                inbox, nissa = Inbox(kept), receiver.subscribe([Topic.EPOCHS], "nissa", subject="run")
+    inbox, nissa, position = Inbox(), receiver.subscribe([Topic.EPOCHS], "nissa", subject="run"), 0
+    while position < total:
+        delivery = nissa.next(WAIT)
+        assert delivery is not None, f"nothing came after message {position}"
+        for _ in range(inbox.take(delivery, effects)):
+            position += 1
+            ahead.release()
+        if due and position >= due[0]:
+            due.pop(0)
+            getattr(server, how)()
+            ahead.release(10)  # to be published while nobody is there
+            server.start()
+            nissa.close()
+            nissa = receiver.subscribe([Topic.EPOCHS], "nissa", subject="run")
     publishing.join(WAIT)
     sender.close()
     receiver.close()

@@ -19,8 +19,8 @@ from engine.oona.envelope import value_envelope
 from engine.oona.topics import Topic
 from engine.service.messages import ANSWERED, DecisionRequest
 from engine.trainers.stores import MemoryStore
+from scenarios.experiments.nats_server import NatsServer, running
 from tests.support.commands import Shell, ended
-from tests.support.nats_server import NatsServer, running
 
 LOOK_S = 0.01
 """How long a parent waits between two looks into the journal that its child writes."""
@@ -89,6 +89,13 @@ def test_a_bus_that_has_a_run_of_this_name_takes_no_other(tmp_path: Path, server
 
     assert refused.code == 2
     assert refused.complaint.endswith("already; run it again to take the next name")
+
+
+def test_an_order_to_a_run_that_nobody_records_is_refused(tmp_path: Path, server: NatsServer) -> None:
+    refused = Shell(tmp_path).regrow("pause", "nobody", "--bus", server.url)
+
+    assert refused.code == 2
+    assert refused.complaint.endswith("nobody records a run 'nobody' there")
 
 
 def disturbed(
@@ -162,11 +169,13 @@ def test_a_message_that_is_no_command_is_put_aside_with_a_reason(tmp_path: Path,
         )
         bus.publish(Topic.KASMINA_COMMANDS, message)
         answer = shell.regrow(*GROWS, "--bus", server.url)
-        reasons = [letter.reason for letter in bus.dead_letters()]
         bus.close()
+        (letter,) = shell.ask("dead-letters", "--bus", server.url)
+        said = shell.inside("dead-letters", "--bus", server.url).out
 
     assert answer.document == local
-    assert len(reasons) == 1 and "holds no ControlBatch" in reasons[0]
+    assert "holds no ControlBatch" in letter["reason"] and "forged" in letter["payload"]
+    assert said == f"{letter['subject']}, for {letter['consumer']}: {letter['reason']}\n"
 
 
 def test_growth_is_paused_and_resumed_over_the_bus(tmp_path: Path) -> None:

@@ -362,7 +362,7 @@ def test_a_profile_names_at_most_one_edge_behind_a_gate_and_no_stage_it_does_not
     behind = [(edge.source, edge.gate) for edge in profile.edges]
     assert len(behind) == len(set(behind))
     assert {stage for edge in profile.edges for stage in (edge.source, edge.target)} == set(profile.stages)
-    assert profile.first_stage in profile.stages
+    assert profile.edge(Stage.DORMANT, Gate.GERMINATION) is not None
 
 
 def test_a_locked_seed_never_germinates_again_whatever_the_epoch() -> None:

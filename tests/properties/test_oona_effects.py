@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from engine.journal.blobs import FolderBlobs
 from engine.oona.bus import Delivery
 from engine.oona.envelope import name_of
-from engine.oona.faults import FaultKind, MessageFault, RecalledFaults
+from engine.oona.faults import FaultKind, MessageFault
 from engine.oona.in_process import InProcessBus
 from engine.oona.inbox import Inbox
 from engine.oona.topics import Topic
-from tests.support.bus_messages import Effects, message
+from tests.support.bus_messages import Effects, TheseFaults, message
 
 RUNS = ("one", "two")
 EPOCHS = 4
@@ -52,7 +52,7 @@ def put_back_or_take(inbox: Inbox, delivery: Delivery, effects: Effects, *, puts
 
 
 def effects_of(
-    sent: Sequence[tuple[str, int, int]], faults: RecalledFaults, moods: st.DataObject, folder: Path
+    sent: Sequence[tuple[str, int, int]], faults: TheseFaults, moods: st.DataObject, folder: Path
 ) -> Effects:
     bus, inbox, effects = InProcessBus(FolderBlobs(folder), faults=faults), Inbox(), Effects()
     nissa = bus.subscribe([Topic.EPOCHS], "nissa")
@@ -77,7 +77,7 @@ def test_whatever_befalls_messages_each_has_its_effect_once_and_in_order(
     sent, facts = schedule
 
     with tempfile.TemporaryDirectory() as folder:
-        effects = effects_of(sent, RecalledFaults(facts), moods, Path(folder))
+        effects = effects_of(sent, TheseFaults(facts), moods, Path(folder))
 
     assert effects.had == {
         run: list(range(1, count + 1)) for run in RUNS if (count := sum(name == run for name, _, _ in sent))

@@ -1,4 +1,4 @@
-"""A trainer's end and a service's end of one bus in one process, each moved when the other waits: no time passes."""
+"""A scripted run at the trainer's end of a bus in one process, which may be away for it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ from engine.oona.bus import BusUnavailable, Delivery, Subscription
 from engine.oona.dead_letters import DeadLetter
 from engine.oona.envelope import Envelope
 from engine.oona.faults import Faults
-from engine.oona.in_process import InProcessBus
 from engine.oona.topics import Topic
 from engine.outside import Outside, Undisturbed
-from engine.service.guards import Guards
 from engine.service.line import Line
 from engine.service.log import Log, Silence
+from engine.service.one_process import BothEnds
 from engine.service.outside import Surroundings
 from engine.service.remote import RemoteTamiyo
-from engine.service.tamiyo import Cast, TamiyoService
+from engine.service.tamiyo import Cast
 from engine.session import Session
 from engine.sink import Tape
-from engine.trainers.stores import MemoryStore
 from scenarios import composition
 from tests.support.scripted_trainer import Curve, ScriptedTrainer
 
@@ -35,45 +33,20 @@ PATIENCE_S = 30.0
 
 
 @dataclass
-class Hands:
-    """A clock that only moves when somebody waits."""
-
-    now: float = 0.0
-    waited: list[float] = field(default_factory=list)
-
-    def __call__(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> None:
-        self.waited.append(seconds)
-        self.now += seconds
-
-
-@dataclass
 class TwoEnds:
-    """The bus between them, and whether there is a service at the moment."""
+    """Both ends in this process, and a bus that may be away for the trainer's."""
 
     cast: Cast
     faults: Faults | None = None
     log: Log = field(default_factory=Silence)
     away: Callable[[int], bool] = lambda call: False
     """Whether the bus is away for the trainer at its so many-th call, counted from 1."""
+    full: Callable[[int], bool] = lambda call: False
+    """Whether the bus can be read at that call, but takes nothing."""
     calls: int = 0
 
     def __post_init__(self) -> None:
-        self.hands = Hands()
-        self.inner = InProcessBus(MemoryStore(), faults=self.faults)
-        self.service: TamiyoService | None = None
-        self._services = 0
-
-    def guards(self) -> Guards:
-        return Guards.of(self.hands, self.hands.wait, self.log)
-
-    def start_service(self) -> TamiyoService:
-        """A new one, as after a kill: nothing of the one before is left."""
-        self._services += 1
-        self.service = TamiyoService(self.inner, f"tamiyo-{self._services}", self.cast, self.guards())
-        return self.service
+        self.both = BothEnds(self.cast, self.log, self.faults)
 
     def called(self) -> None:
         self.calls += 1
@@ -84,16 +57,18 @@ class TwoEnds:
 
     def publish(self, topic: Topic, envelope: Envelope) -> None:
         self.called()
-        self.inner.publish(topic, envelope)
+        if self.full(self.calls):
+            raise BusUnavailable("the bus is full")
+        self.both.publish(topic, envelope)
 
     def subscribe(self, topics: Sequence[Topic], consumer: str, *, subject: str | None = None) -> Subscription:
-        return Waited(self, self.inner.subscribe(topics, consumer, subject=subject))
+        return Reached(self, self.both.subscribe(topics, consumer, subject=subject))
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
-        return self.inner.dead_letters()
+        return self.both.dead_letters()
 
     def close(self) -> None:
-        self.inner.close()
+        self.both.close()
 
     def run(
         self,
@@ -106,17 +81,17 @@ class TwoEnds:
         each: Callable[[int], None] = lambda epoch: None,
     ) -> list[DomainEvent]:
         """What the trainer's end records; ``each`` is called as every epoch is sealed."""
-        guards = self.guards()
+        guards = self.both.guards()
         line = Line(self, RUN, guards=guards, obey=obey)
         outside = Surroundings(guards.incidents, people or Undisturbed(), line.look)
-        far = RemoteTamiyo(tamiyo, line, self.hands, PATIENCE_S)
+        far = RemoteTamiyo(tamiyo, line, guards.clock, PATIENCE_S)
         events = recorded(header, far, curve, outside, line.announce, each)
-        line.close(self.hands() + PATIENCE_S)
+        line.close(guards.clock() + PATIENCE_S)
         return events
 
 
-class Waited:
-    """A subscription whose waiting lets the service work, or time pass."""
+class Reached:
+    """A subscription over a bus that may be away."""
 
     def __init__(self, ends: TwoEnds, inner: Subscription) -> None:
         self._ends = ends
@@ -124,12 +99,7 @@ class Waited:
 
     def next(self, seconds: float) -> Delivery | None:
         self._ends.called()
-        while self._ends.service is not None and self._ends.service.turn(0):
-            pass
-        delivery = self._inner.next(0)
-        if delivery is None:
-            self._ends.hands.now += seconds
-        return delivery
+        return self._inner.next(seconds)
 
     def close(self) -> None:
         self._inner.close()

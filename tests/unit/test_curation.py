@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from domain.blueprint import ConfidenceLevel
 from domain.lifecycle import Outcome
 from domain.urza.battles import OPPONENTS, challenges
 from domain.urza.commands import Certify, Inherit, Regrade, Retire, decide
 from domain.urza.curation import Evidence, curate, newcomer
-from domain.urza.kpis import Bouts, CurationConfig, Tally, genetic_diversity, over
+from domain.urza.kpis import Bouts, CurationConfig, Tally, over
 from domain.urza.library import BlueprintLibrary, evolve
 from domain.urza.statistics import BlueprintStatistics
-from tests.support.library_events import certificate, register, report, small, small_id
+from tests.support.library_events import certificate, register, report, small_id
 
 CONFIG = CurationConfig(offered_min=1)
 RISKS = {ConfidenceLevel.HIGH: 0.05, ConfidenceLevel.MODERATE: 0.2, ConfidenceLevel.SPECULATIVE: 0.6}
@@ -150,11 +148,6 @@ def test_tallies_count_uses_gains_and_breaches() -> None:
 
     assert (total.uses, total.fossilized, total.breaches, total.measured, total.gain) == (2, 1, 1, 1, 0.25)
     assert over([total, total]).success_rate == 0.5
-
-
-def test_widths_alone_make_no_new_design() -> None:
-    assert genetic_diversity([]) == 1.0
-    assert genetic_diversity([small(1), small(2), small(3)]) == pytest.approx(1 / 3)
 
 
 def measured(held: BlueprintLibrary, number: int, accuracy: float, *, passed: bool = True) -> BlueprintLibrary:

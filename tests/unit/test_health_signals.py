@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.health import METRICS, HealthSignal, HealthWeights, LayerHealthReport, SeedProgress, health_signals, need
+from domain.health import METRICS, HealthSignal, HealthWeights, LayerHealthReport, health_signals, need
 from domain.identifiers import SeedId
 from domain.values import Column
 
@@ -117,10 +117,7 @@ def test_a_silent_layer_reports_nan_for_every_seed() -> None:
 
 
 def test_a_report_reads_by_seed_as_the_design_has_it() -> None:
-    told = report([4.0, 1.0], [0.0, 0.5], [0.2, -0.5], progress=(SeedProgress(index=1, latency_ms=2.0),))
+    told = report([4.0, 1.0], [0.0, 0.5], [0.2, -0.5])
     by_seed = told.health_metrics_by_seed
     assert list(by_seed) == [0, 1]
     assert by_seed[1]["chunk_variance"] == 1.0 and by_seed[1]["dead_node_ratio"] == 0.5
-    assert told.progress_of(0) is None
-    progress = told.progress_of(1)
-    assert progress is not None and progress.latency_ms == 2.0

@@ -151,12 +151,6 @@ def test_of_one_name_the_newest_active_blueprint_answers() -> None:
     assert library.by_name("twin").blueprint_id == TWO
 
 
-def test_only_blueprints_that_fit_the_slot_are_offered_for_it() -> None:
-    library = _fold(list(registrations()))
-    narrow = {record.name for record in library.offered_for(read=4, chunk=1)}
-    assert {record.name for record in library.offered()} - narrow == {"layer_norm", "rms_norm", "unit_rms"}
-
-
 def test_the_chain_starts_at_genesis_and_ends_at_the_head() -> None:
     library, events = _after(register(1), Certify(blueprint_id=ONE, certificate=certificate()), register(2))
     assert isinstance(events[0], BlueprintRegistered)

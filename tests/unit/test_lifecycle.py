@@ -77,7 +77,8 @@ def test_a_fossil_is_terminal_in_the_full_profile_and_is_reset_in_the_simplified
 
 @pytest.mark.parametrize(("profile", "first"), [(FULL, Stage.GERMINATING), (SIMPLIFIED, Stage.LOADING)])
 def test_a_germinated_seed_goes_to_the_profiles_first_stage(profile: LifecycleProfile, first: Stage) -> None:
-    assert profile.first_stage is first
+    edge = profile.edge(Stage.DORMANT, Gate.GERMINATION)
+    assert edge is not None and edge.target is first
 
 
 def test_an_edge_is_found_by_its_stage_and_gate() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from engine.journal.blobs import FolderBlobs
-from engine.oona.addresses import UnknownBus, open_bus
+from engine.oona.addresses import InMemory, UnknownBus, in_memory, open_bus
+from engine.oona.faults import FaultKind
 from engine.oona.subjects import durable_name, filter_of, run_on, subject_of, topic_on
 from engine.oona.topics import Topic
 from engine.oona.tuning import DIRECT_BYTES_MIN, DirectLimit, LimitCut
@@ -31,7 +32,8 @@ def test_a_consumer_of_a_run_has_a_place_of_its_own() -> None:
 
 
 def test_a_slow_bus_cuts_the_direct_limit_by_a_quarter_and_says_so() -> None:
-    limit = DirectLimit()
+    cuts = list[LimitCut]()
+    limit = DirectLimit(cuts.append)
 
     for _ in range(98):
         limit.took(1.0)
@@ -39,20 +41,21 @@ def test_a_slow_bus_cuts_the_direct_limit_by_a_quarter_and_says_so() -> None:
     limit.took(80.0)
 
     assert limit.size == 750_000
-    assert limit.cuts == [LimitCut(p99_ms=60.0, before=1_000_000, after=750_000)]
+    assert cuts == [LimitCut(p99_ms=60.0, before=1_000_000, after=750_000)]
 
 
 def test_one_slow_message_in_a_hundred_cuts_nothing() -> None:
-    limit = DirectLimit()
+    cuts = list[LimitCut]()
+    limit = DirectLimit(cuts.append)
 
     for latency in [1.0] * 99 + [5000.0]:
         limit.took(latency)
 
-    assert limit.cuts == []
+    assert cuts == []
 
 
 def test_the_direct_limit_is_not_cut_to_nothing() -> None:
-    limit = DirectLimit()
+    limit = DirectLimit(lambda cut: None)
 
     for _ in range(10_000):
         limit.took(100.0)
@@ -68,6 +71,37 @@ def test_an_address_that_is_none_is_refused_with_one_that_is(url: str, tmp_path:
         UnknownBus, match=r"^no bus answers to .*; use nats://host:port, such as nats://127.0.0.1:4222$"
     ):
         open_bus(url, FolderBlobs(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("url", "shares", "epochs"),
+    [
+        ("memory:", {}, 0),
+        ("memory:?", {}, 0),
+        ("memory:?delay=0.05&duplicate=1e-2", {FaultKind.DELAYED: 0.05, FaultKind.DUPLICATED: 0.01}, 0),
+        ("memory:?lose=1&reorder=0&epochs=2", {FaultKind.LOST: 1.0, FaultKind.REORDERED: 0.0}, 2),
+    ],
+)
+def test_a_bus_in_memory_is_disturbed_as_its_address_says(
+    url: str, shares: dict[FaultKind, float], epochs: int
+) -> None:
+    assert in_memory(url) == InMemory(shares, epochs)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["x", "?x", "?dely=0.1", "?delay=2", "?delay=nan", "?delay=0.6&lose=0.6", "?lose=0&lose=0", "?epochs=-1"]
+)
+def test_a_bus_in_memory_that_cannot_be_disturbed_so_is_refused(wrong: str) -> None:
+    with pytest.raises(
+        UnknownBus, match=r"^no bus answers to 'memory:.*; memory: takes delay, duplicate, lose, reorder"
+    ):
+        in_memory(f"memory:{wrong}")
+
+
+def test_an_address_elsewhere_is_no_bus_in_memory_and_that_is_met_by_nobody_else(tmp_path: Path) -> None:
+    assert in_memory("nats://127.0.0.1:4222") is None
+    with pytest.raises(UnknownBus, match="nobody else can meet"):
+        open_bus("memory:", FolderBlobs(tmp_path))
 
 
 def test_a_refused_address_does_not_tell_its_password(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 from engine.journal.blobs import FolderBlobs
 from engine.oona.bus import Bus, Subscription
 from engine.oona.dead_letters import DELIVERIES_MAX
-from engine.oona.faults import FaultKind, Faults, MessageFault, RecalledFaults, SeededFaults
+from engine.oona.faults import FaultKind, Faults, MessageFault, SeededFaults
 from engine.oona.in_process import InProcessBus
 from engine.oona.topics import Topic
-from tests.support.bus_messages import message
+from tests.support.bus_messages import TheseFaults, message
 
 SHARES = dict.fromkeys(FaultKind, 0.2)
 
@@ -36,7 +36,7 @@ def numbers_of(subscription: Subscription) -> list[int]:
 
 def with_fault(blobs: FolderBlobs, kind: FaultKind, later: int, epochs: int = 0) -> InProcessBus:
     fault = MessageFault(message="tolaria/run/2", consumer="nissa", kind=kind, later=later, epochs=epochs)
-    return InProcessBus(blobs, faults=RecalledFaults([fault]))
+    return InProcessBus(blobs, faults=TheseFaults([fault]))
 
 
 def test_whoever_subscribes_late_begins_at_the_oldest_message(blobs: FolderBlobs) -> None:
@@ -110,7 +110,7 @@ def test_a_message_that_is_late_by_an_epoch_comes_when_that_is_reached(blobs: Fo
     assert numbers_of(nissa) == [2]
 
 
-def test_faults_are_drawn_from_the_run_key_and_recalled_faults_deliver_the_same(blobs: FolderBlobs) -> None:
+def test_faults_are_drawn_from_the_run_key_and_told_as_facts_that_deliver_the_same(blobs: FolderBlobs) -> None:
     def order(faults: Faults) -> tuple[list[int], list[MessageFault]]:
         bus = InProcessBus(blobs, faults=faults)
         nissa = bus.subscribe([Topic.EPOCHS], "nissa")
@@ -121,7 +121,7 @@ def test_faults_are_drawn_from_the_run_key_and_recalled_faults_deliver_the_same(
 
     assert {fact.kind for fact in facts} == set(FaultKind)
     assert order(SeededFaults(7, SHARES)) == (drawn, facts)
-    assert order(RecalledFaults(facts)) == (drawn, facts)
+    assert order(TheseFaults(facts)) == (drawn, facts)
     assert order(SeededFaults(8, SHARES)) != (drawn, facts)
 
 

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from engine.oona.bus import Delivery
 from engine.oona.envelope import Envelope
-from engine.oona.inbox import GapStays, Inbox, Start
-from engine.oona.positions import PositionsInAFile
+from engine.oona.inbox import GapStays, Inbox
 from engine.oona.topics import Topic
 from tests.support.bus_messages import Effects, message
 
@@ -111,40 +108,18 @@ def test_a_gap_that_stays_open_beyond_the_window_is_an_error_that_names_it() -> 
     inbox.take(Handed(message(3)), effects)
     inbox.take(Handed(message(4)), effects)
 
-    with pytest.raises(GapStays, match=r"^message 2 of run is missing while 3 after it wait"):
+    with pytest.raises(GapStays, match=r"^message 2 of run is missing while number 5 is there"):
         inbox.take(Handed(message(5)), effects)
 
 
-def test_a_stream_whose_beginning_is_no_longer_kept_begins_at_its_oldest_message() -> None:
-    inbox, effects = Inbox(start=Start.OLDEST_KEPT), Effects()
+def test_a_stream_that_is_forgotten_holds_nothing_back_and_begins_again() -> None:
+    inbox, effects, third = Inbox(), Effects(), Handed(message(3))
+    inbox.take(Handed(message(1)), effects)
+    inbox.take(third, effects)
+    assert inbox.has_gap("run")
 
-    for number in (40, 42, 41, 39):
-        inbox.take(Handed(message(number)), effects)
+    inbox.forget("run")
 
-    assert effects.had == {"run": [40, 41, 42]}
-
-
-def test_position_and_effect_outlive_the_process_together(tmp_path: Path) -> None:
-    file = tmp_path / "positions.db"
-    with PositionsInAFile(file) as kept:
-        kept.execute("CREATE TABLE seen (number INTEGER)")
-
-        def write(delivery: Delivery) -> None:
-            kept.execute("INSERT INTO seen VALUES (?)", delivery.envelope.sequence)
-
-        def write_and_fail(delivery: Delivery) -> None:
-            write(delivery)
-            fails(delivery)
-
-        inbox = Inbox(kept)
-        inbox.take(Handed(message(1)), write)
-        with pytest.raises(RuntimeError):
-            inbox.take(Handed(message(2)), write_and_fail)
-    with PositionsInAFile(file) as reopened:
-        again = Inbox(reopened)
-
-        def write_on(delivery: Delivery) -> None:
-            reopened.execute("INSERT INTO seen VALUES (?)", delivery.envelope.sequence)
-
-        assert [again.take(Handed(message(number)), write_on) for number in (1, 2, 3)] == [0, 1, 1]
-        assert reopened.execute("SELECT number FROM seen") == [(1,), (2,), (3,)]
+    assert third.became == "confirmed"
+    assert not inbox.has_gap("run")
+    assert inbox.take(Handed(message(1)), effects) == 1

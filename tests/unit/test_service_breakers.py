@@ -13,9 +13,9 @@ from engine.oona.bus import BusUnavailable
 from engine.service.breakers import BUS, LIBRARY, LIMITS, TAMIYO, TRAINER, Breaker, BreakerOpen, Limits
 from engine.service.library import GuardedBlobs
 from engine.service.line import AnswerLate
+from engine.service.one_process import StillClock
 from engine.service.recovery import STRATEGIES, NotRecovered, Recovery, Tracker, error_type
 from engine.trainers.stores import MemoryStore
-from tests.support.two_ends import Hands
 
 AT_ONCE = replace(LIMITS[TAMIYO], recovery_s=0.0)
 """Half open as soon as it is called again: nobody waits."""
@@ -134,50 +134,51 @@ def test_every_error_has_its_type_and_every_type_its_strategy(
     assert STRATEGIES[kind] is strategy
 
 
-def recovery(hands: Hands, told: list[RecoveryTried]) -> Recovery:
-    return Recovery(clock=hands, wait=hands.wait, report=told.append, tracker=Tracker())
+def recovery(clock: StillClock, told: list[RecoveryTried]) -> Recovery:
+    return Recovery(clock=clock, wait=clock.wait, report=told.append, tracker=Tracker())
 
 
 def test_a_network_error_is_tried_again_at_once_after_one_second_and_after_two() -> None:
-    hands, told = Hands(), list[RecoveryTried]()
-    assert recovery(hands, told).call(BUS, Failing(3, BusUnavailable("away"))) == "done"
+    waited, told = list[float](), list[RecoveryTried]()
+    trying = Recovery(clock=StillClock(), wait=waited.append, report=told.append, tracker=Tracker())
+    assert trying.call(BUS, Failing(3, BusUnavailable("away"))) == "done"
 
-    assert hands.waited == [0.0, 1.0, 2.0]
+    assert waited == [0.0, 1.0, 2.0]
     assert [(tried.attempts, tried.recovered, tried.error) for tried in told] == [(3, True, ErrorType.NETWORK_ERROR)]
 
 
 def test_the_fourth_failure_is_the_last_and_no_attempt_begins_after_its_time() -> None:
-    hands, told = Hands(), list[RecoveryTried]()
+    clock, told = StillClock(), list[RecoveryTried]()
     calls = Failing(99, BusUnavailable("away"))
     with pytest.raises(NotRecovered, match="bus: BusUnavailable: 'away'"):
-        recovery(hands, told).call(BUS, calls)
+        recovery(clock, told).call(BUS, calls)
     assert calls.calls == 4
     with pytest.raises(NotRecovered):
-        recovery(hands, told).call(BUS, calls, until_s=hands() + 1.0)
+        recovery(clock, told).call(BUS, calls, until_s=clock() + 1.0)
 
     assert [(tried.attempts, tried.recovered) for tried in told] == [(3, False), (1, False)]
 
 
 def test_what_is_not_to_be_tried_again_is_given_up_in_its_own_name() -> None:
-    hands, told = Hands(), list[RecoveryTried]()
+    clock, told = StillClock(), list[RecoveryTried]()
     calls = Failing(1, BreakerOpen("open"))
     with pytest.raises(NotRecovered):
-        recovery(hands, told).call(TAMIYO, calls)
+        recovery(clock, told).call(TAMIYO, calls)
 
     assert (calls.calls, told[0].strategy, told[0].attempts) == (1, RecoveryStrategy.GRACEFUL_DEGRADATION, 0)
 
 
 @pytest.mark.parametrize(("subject", "errors"), [("run 7", 3), ("", 10)])
 def test_who_makes_too_many_errors_is_escalated_and_not_tried_again(subject: str, errors: int) -> None:
-    hands, told = Hands(), list[RecoveryTried]()
-    recovering = recovery(hands, told)
+    clock, told = StillClock(), list[RecoveryTried]()
+    recovering = recovery(clock, told)
     for _ in range(errors - 1):
         assert recovering.call(BUS, Failing(1, BusUnavailable("away")), subject=subject) == "done"
     with pytest.raises(NotRecovered, match=f"is problematic: {errors} errors"):
         recovering.call(BUS, Failing(1, BusUnavailable("away")), subject=subject)
 
     assert (told[-1].strategy, told[-1].recovered) == (RecoveryStrategy.ESCALATE, False)
-    hands.wait(301.0)
+    clock.wait(301.0)
     assert recovering.call(BUS, Failing(1, BusUnavailable("away")), subject=subject) == "done", (
         "old errors are forgiven"
     )

@@ -39,6 +39,7 @@ from engine.oona.topics import Topic
 from engine.replay import replay, same_state
 from engine.service.log import JsonLines
 from engine.service.messages import ANSWERED, ORDERED, ControlBatch, DecisionRequest
+from engine.service.tamiyo import GAP_S
 from engine.trainers.recorded import RecordedTrainer
 from scenarios import composition
 from tests.support.chaotic_policy import BreakingTamiyo, ChaoticTamiyo
@@ -72,7 +73,7 @@ def replays(events: list[DomainEvent], tamiyo: TamiyoPolicy) -> None:
 @pytest.mark.parametrize("tamiyo", POLICIES, ids=lambda policy: type(policy).__name__)
 def test_two_ends_record_what_one_session_records(tamiyo: TamiyoPolicy) -> None:
     ends = TwoEnds(always(tamiyo))
-    service = ends.start_service()
+    service = ends.both.start_service()
 
     events = ends.run(HEADER, tamiyo, CURVE)
 
@@ -80,7 +81,7 @@ def test_two_ends_record_what_one_session_records(tamiyo: TamiyoPolicy) -> None:
     while service.turn(0):
         pass
     assert service.ended(RUN)
-    assert ends.inner.dead_letters() == ()
+    assert ends.both.bus.dead_letters() == ()
 
 
 @pytest.mark.parametrize("key", range(3))
@@ -88,20 +89,20 @@ def test_messages_that_come_twice_late_or_in_another_order_change_nothing(key: i
     tamiyo = ChaoticTamiyo()
     shares = {FaultKind.DUPLICATED: 0.1, FaultKind.DELAYED: 0.1, FaultKind.REORDERED: 0.1, FaultKind.LOST: 0.1}
     ends = TwoEnds(always(tamiyo), SeededFaults(key, shares))
-    ends.start_service()
+    ends.both.start_service()
 
     events = ends.run(HEADER, tamiyo, CURVE)
 
-    assert len(ends.inner.befell) > 50
+    assert len(ends.both.bus.befell) > 50
     assert lines(events) == lines(recorded(HEADER, tamiyo, CURVE))
 
 
 def test_a_service_that_is_killed_again_and_again_goes_on_where_it_was() -> None:
     tamiyo = ChaoticTamiyo()
     ends = TwoEnds(always(tamiyo))
-    ends.start_service()
+    ends.both.start_service()
 
-    events = ends.run(HEADER, tamiyo, CURVE, each=lambda epoch: epoch % 5 or ends.start_service())
+    events = ends.run(HEADER, tamiyo, CURVE, each=lambda epoch: epoch % 5 or ends.both.start_service())
 
     assert lines(events) == lines(recorded(HEADER, tamiyo, CURVE))
 
@@ -128,13 +129,13 @@ def test_without_a_service_the_run_is_trained_to_its_end_and_says_why_nothing_wa
 def test_a_service_that_comes_back_finds_its_run_and_what_was_missed_is_recorded(first: int) -> None:
     tamiyo = ChaoticTamiyo()
     ends = TwoEnds(always(tamiyo))
-    ends.start_service()
+    ends.both.start_service()
 
     def each(epoch: int) -> None:
         if epoch == first:
-            ends.service = None
+            ends.both.service = None
         elif epoch == first + 2:
-            ends.start_service()
+            ends.both.start_service()
 
     events = ends.run(HEADER, tamiyo, CURVE, each=each)
 
@@ -147,14 +148,14 @@ def test_a_service_that_comes_back_finds_its_run_and_what_was_missed_is_recorded
 def test_a_policy_that_fails_elsewhere_ends_the_run_as_it_would_here() -> None:
     tamiyo = BreakingTamiyo(3, lambda seen: "no step at all")
     ends = TwoEnds(always(tamiyo))
-    ends.start_service()
+    ends.both.start_service()
 
     assert lines(ends.run(HEADER, tamiyo, CURVE)) == lines(recorded(HEADER, tamiyo, CURVE))
 
 
 def test_a_service_that_has_another_version_of_the_policy_declines_at_once() -> None:
     ends = TwoEnds(lambda header: "the source of policy test has changed since the recording")
-    ends.start_service()
+    ends.both.start_service()
 
     events = ends.run(HEADER, ChaoticTamiyo(), CURVE)
 
@@ -166,14 +167,14 @@ def test_a_service_that_has_another_version_of_the_policy_declines_at_once() -> 
 def test_a_message_that_is_no_command_goes_to_the_dead_letters_and_the_run_does_not_notice() -> None:
     tamiyo = ChaoticTamiyo()
     ends = TwoEnds(always(tamiyo))
-    ends.start_service()
+    ends.both.start_service()
     asked = DecisionRequest(epoch=3, position=1, memory="{}")
 
     def forged(kind: str, number: int) -> None:
         message = value_envelope(
             asked, kind=kind, name=f"forged/{number}", source="x", run=RUN, stream="x", sequence=number, epoch=0
         )
-        ends.inner.publish(Topic.KASMINA_COMMANDS, message)
+        ends.both.bus.publish(Topic.KASMINA_COMMANDS, message)
 
     for number, kind in enumerate((ANSWERED, ORDERED, "emergency-stop.v1"), start=1):
         forged(kind, number)
@@ -184,8 +185,8 @@ def test_a_message_that_is_no_command_goes_to_the_dead_letters_and_the_run_does_
     events = ends.run(HEADER, tamiyo, CURVE, obey=obey)
 
     assert lines(events) == lines(recorded(HEADER, tamiyo, CURVE))
-    reasons = {letter.consumer: [] for letter in ends.inner.dead_letters()}
-    for letter in ends.inner.dead_letters():
+    reasons = {letter.consumer: [] for letter in ends.both.bus.dead_letters()}
+    for letter in ends.both.bus.dead_letters():
         reasons[letter.consumer].append(letter.reason)
     (trainer, service) = (reasons["kasmina-run"], reasons["tamiyo-1"])
     assert ["holds no ControlBatch" in trainer[0], "no order" in trainer[1], "a run takes" in trainer[2]] == [True] * 3
@@ -195,7 +196,7 @@ def test_a_message_that_is_no_command_goes_to_the_dead_letters_and_the_run_does_
 def test_an_answer_that_decides_for_another_boundary_is_not_taken() -> None:
     tamiyo = ChaoticTamiyo()
     ends = TwoEnds(always(tamiyo))
-    ends.start_service()
+    ends.both.start_service()
     batch = ControlBatch(epoch=3, failed="the policy is said to have failed")
     message = value_envelope(
         batch,
@@ -208,7 +209,7 @@ def test_an_answer_that_decides_for_another_boundary_is_not_taken() -> None:
         epoch=3,
         causation="run/request/2",
     )
-    ends.inner.publish(Topic.KASMINA_COMMANDS, message)
+    ends.both.bus.publish(Topic.KASMINA_COMMANDS, message)
 
     assert lines(ends.run(HEADER, tamiyo, CURVE)) == lines(recorded(HEADER, tamiyo, CURVE))
 
@@ -217,11 +218,11 @@ def test_a_foreign_run_that_makes_no_sense_is_lost_without_harm_to_the_others() 
     log = StringIO()
     tamiyo = ChaoticTamiyo()
     ends = TwoEnds(always(tamiyo), log=JsonLines(log))
-    ends.start_service()
+    ends.both.start_service()
     moved = AlphaChanged(epoch=3, seed=SeedId(layer=0, index=0), alpha=0.5, steps=1, reason="a step")
-    ends.inner.publish(Topic.KASMINA_RESPONSES, event_envelope(moved, run="ghost", position=1, source="kasmina"))
+    ends.both.bus.publish(Topic.KASMINA_RESPONSES, event_envelope(moved, run="ghost", position=1, source="kasmina"))
     stolen = event_envelope(moved, run=RUN, position=4, source="x").model_copy(update={"id": "mine"})
-    ends.inner.publish(Topic.KASMINA_RESPONSES, stolen)
+    ends.both.bus.publish(Topic.KASMINA_RESPONSES, stolen)
 
     assert lines(ends.run(HEADER, tamiyo, CURVE)) == lines(recorded(HEADER, tamiyo, CURVE))
     said = [json.loads(line) for line in log.getvalue().splitlines()]
@@ -229,11 +230,44 @@ def test_a_foreign_run_that_makes_no_sense_is_lost_without_harm_to_the_others() 
     assert [line["id"] for line in said if line["event"] == "message.rejected"] == ["mine"]
 
 
+@pytest.mark.parametrize("position", [2, 999], ids=["its beginning is missing", "it is far beyond the window"])
+def test_a_run_of_which_a_part_is_no_longer_kept_is_lost_and_nothing_of_it_waits(position: int) -> None:
+    log = StringIO()
+    ends = TwoEnds(always(ChaoticTamiyo()), log=JsonLines(log))
+    service = ends.both.start_service()
+    moved = AlphaChanged(epoch=3, seed=SeedId(layer=0, index=0), alpha=0.5, steps=1, reason="a step")
+    ends.both.bus.publish(Topic.KASMINA_RESPONSES, event_envelope(moved, run="old", position=position, source="x"))
+
+    ends.both.serve()
+    ends.both.clock.wait(GAP_S + 1)
+    ends.both.serve()
+
+    assert service.ended("old")
+    service.close()
+    again = ends.both.bus.subscribe((Topic.KASMINA_RESPONSES,), "tamiyo-1")
+    assert again.next(0) is None, "what was held back is confirmed"
+    assert [line["run"] for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "run.lost"] == [
+        "old"
+    ]
+
+
+def test_a_bus_that_can_be_read_but_takes_nothing_opens_the_breaker_too() -> None:
+    tamiyo = ChaoticTamiyo()
+    ends = TwoEnds(always(tamiyo), full=lambda call: call >= 60)
+    ends.both.start_service()
+
+    events = ends.run(HEADER, tamiyo, CURVE)
+
+    opened = [event for event in events if isinstance(event, BreakerMoved)]
+    assert (opened[0].breaker, opened[0].target) == ("bus", BreakerState.OPEN)
+    assert [event.ending for event in events if isinstance(event, RunEnded)] == [RunEnding.COMPLETED]
+
+
 def test_an_outage_that_is_overcome_leaves_no_trace_in_the_run() -> None:
     tamiyo = ChaoticTamiyo()
     log = StringIO()
     ends = TwoEnds(always(tamiyo), log=JsonLines(log), away=lambda call: call % 97 in {40, 41, 42})
-    ends.start_service()
+    ends.both.start_service()
 
     events = ends.run(HEADER, tamiyo, CURVE)
 
@@ -245,7 +279,7 @@ def test_an_outage_that_is_overcome_leaves_no_trace_in_the_run() -> None:
 def test_an_outage_that_lasts_opens_the_breaker_and_the_run_goes_on_without() -> None:
     tamiyo = ChaoticTamiyo()
     ends = TwoEnds(always(tamiyo), away=lambda call: 150 <= call < 170)
-    ends.start_service()
+    ends.both.start_service()
 
     events = ends.run(HEADER, tamiyo, CURVE)
 
@@ -259,7 +293,7 @@ def test_an_outage_that_lasts_opens_the_breaker_and_the_run_goes_on_without() ->
 def test_a_pause_stops_germinations_and_a_resume_lets_them_go_on() -> None:
     tamiyo = ChaoticTamiyo()
     ends = TwoEnds(always(tamiyo))
-    ends.start_service()
+    ends.both.start_service()
 
     events = ends.run(HEADER, tamiyo, CURVE, people=Switched({2: GrowthPaused, 12: GrowthResumed}))
 
@@ -273,7 +307,7 @@ def test_a_service_counts_what_it_does_and_logs_every_decision_with_its_reason()
     log = StringIO()
     tamiyo = ChaoticTamiyo()
     ends = TwoEnds(always(tamiyo), log=JsonLines(log))
-    service = ends.start_service()
+    service = ends.both.start_service()
 
     events = ends.run(HEADER, tamiyo, CURVE)
     while service.turn(0):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from errno import ENOSPC
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -9,10 +12,11 @@ import pytest
 from domain.safety import SafetyConfig
 from domain.tamiyo.never_grow import NeverGrow
 from engine.journal.journal import Journal
+from engine.service.log import JsonLines
+from scenarios.experiments.nats_server import free_port
 from scenarios.runs.remote import Remote, joined, logging
 from scenarios.specification import BadInput
 from tests.support.headers import small_header
-from tests.support.nats_server import free_port
 
 NOWHERE = f"nats://127.0.0.1:{free_port()}"
 
@@ -35,6 +39,31 @@ def test_a_bus_that_cannot_be_used_is_refused_in_one_line(
         assert list(journal.runs()) == []
 
     assert "\n" not in str(refused.value)
+
+
+class FullDisk(StringIO):
+    """Takes nothing while it is full."""
+
+    is_full = True
+
+    def write(self, text: str) -> int:
+        if self.is_full:
+            raise OSError(ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_log_that_can_be_written_no_more_stops_nothing_and_says_later_what_is_missing() -> None:
+    disk = FullDisk()
+    log = JsonLines(disk)
+
+    log.say("first")
+    log.say("second")
+    disk.is_full = False
+    log.say("third")
+    log.say("fourth")
+
+    said = [json.loads(line) for line in disk.getvalue().splitlines()]
+    assert [(line["event"], line.get("lines_missing")) for line in said] == [("third", 2), ("fourth", None)]
 
 
 def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

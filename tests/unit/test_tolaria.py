@@ -142,8 +142,7 @@ def test_isolated_training_learns_to_reconstruct_and_keeps_the_output_at_zero() 
     run.move(SEED, Stage.TRAINING)
     losses = []
     for _ in range(6):
-        progress = run.train().reports[0].progress_of(SEED.index)
-        assert progress is not None
+        (progress,) = run.train().reports[0].progress
         assert progress.reconstruction_loss is not None
         losses.append(progress.reconstruction_loss)
     module = run.trainer.network.layers[0].grafts[0].module
@@ -155,8 +154,8 @@ def test_isolated_training_learns_to_reconstruct_and_keeps_the_output_at_zero() 
 
 def test_reconstruction_is_reported_in_training_alone() -> None:
     run = grown_run(Stage.FINE_TUNING)
-    progress = run.train().reports[0].progress_of(SEED.index)
-    assert progress is not None
+    (progress,) = run.train().reports[0].progress
+    assert progress.index == SEED.index
     assert progress.reconstruction_loss is None
     assert progress.gradient_norm > 0
     assert progress.weight_drift > 0

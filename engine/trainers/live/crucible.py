@@ -171,21 +171,30 @@ def _step(bench: _Bench, candidate: CompiledBlueprint, reads: Reads, part: _Part
 
 
 def _learnt(bench: _Bench, candidate: CompiledBlueprint, reads: Reads) -> tuple[list[float], list[float]]:
-    """Validation accuracy of each epoch and gradient norm of each step; the last is NaN where it gave up."""
+    """Validation accuracy of each epoch and gradient norm of each step; the last is NaN where it gave up.
+
+    What has nothing to learn is looked at once.
+    """
     learns = [parameter for parameter in candidate.parameters() if parameter.requires_grad]
-    optimizer = adam(learns, LEARNING_RATE) if learns else None
+    if not learns:
+        return [_validated(bench, candidate, reads)], []
+    optimizer = adam(learns, LEARNING_RATE)
     curve: list[float] = []
     norms: list[float] = []
-    for _ in range(EPOCHS if optimizer else 1):
-        for part in bench.train.batches() if optimizer else ():
-            assert optimizer is not None
+    for _ in range(EPOCHS):
+        for part in bench.train.batches():
             norms.append(_step(bench, candidate, reads, part, optimizer))
             if not math.isfinite(norms[-1]):
                 return [math.nan], norms
-        with torch.no_grad():
-            logits = bench.logits(candidate, reads, bench.validation)
-        curve.append(_accuracy(logits, bench.validation.labels) if bool(logits.isfinite().all()) else math.nan)
+        curve.append(_validated(bench, candidate, reads))
     return curve, norms
+
+
+def _validated(bench: _Bench, candidate: CompiledBlueprint, reads: Reads) -> float:
+    """Validation accuracy; NaN where an output is not finite."""
+    with torch.no_grad():
+        logits = bench.logits(candidate, reads, bench.validation)
+    return _accuracy(logits, bench.validation.labels) if bool(logits.isfinite().all()) else math.nan
 
 
 def _attacked(bench: _Bench, candidate: CompiledBlueprint, reads: Reads) -> float:

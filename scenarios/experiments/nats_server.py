@@ -1,4 +1,4 @@
-"""A real NATS server with JetStream out of a wheel: on loopback, its files in a folder, to be stopped and killed."""
+"""A real NATS server with JetStream out of a wheel, for experiments and tests: on loopback, its files in a folder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final, final
 
-PROGRAM = Path(sysconfig.get_path("scripts")) / "nats-server"
+PROGRAM: Final = Path(sysconfig.get_path("scripts")) / "nats-server"
 
 
 def free_port() -> int:
@@ -22,10 +22,12 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+@final
 class NatsServer:
-    """Keeps its port and its files over restarts."""
+    """Keeps its port and its files over restarts; can be stopped and killed."""
 
     def __init__(self, folder: Path, *options: str) -> None:
+        """``options`` are those of the program: ``-js`` for JetStream."""
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._folder = folder
@@ -46,6 +48,18 @@ class NatsServer:
         else:
             raise AssertionError(f"the server did not start: {''.join(said)}")
         threading.Thread(target=_drain, args=(self._process.stderr,), daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Of its process, so that another process can kill it."""
+        assert self._process is not None, f"the server at {self.url} does not run"
+        return self._process.pid
+
+    def start_again(self) -> None:
+        """Wait until somebody killed it, and start it on what it left."""
+        if self._process is not None:
+            self._process.wait()
+        self.start()
 
     def stop(self) -> None:
         """As an operator would, if it runs."""
