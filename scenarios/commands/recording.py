@@ -53,6 +53,8 @@ def run(
     with answering(), Lab(journal) as lab:
         if trainer not in ("live", "simulated"):
             raise BadInput(specification.unknown("trainer", trainer, ("live", "simulated")))
+        if log is not None and bus is None:
+            raise BadInput(f"--log {log}: it is kept of a run that is decided over a bus; name one with --bus")
         given = None if dynamics is None else simulation.dynamics_in(dynamics)
         simulation.trainer_named(trainer, given)
         overrides = dict(specification.parse_override(text) for text in settings or ())

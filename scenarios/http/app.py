@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from domain.urza.library import UnknownBlueprint
 from engine.journal.errors import JournalError, RunMissing
 from engine.journal.journal import Journal
 from scenarios.http import tamiyo, urza
@@ -33,7 +34,7 @@ def application(journal: Journal, token: str) -> FastAPI:
     app.include_router(urza.router)
     app.include_router(tamiyo.router)
     app.add_exception_handler(RequestValidationError, _bad_request)
-    app.add_exception_handler(LookupError, _not_found)
+    app.add_exception_handler(UnknownBlueprint, _not_found)
     app.add_exception_handler(RunMissing, _not_found)
     app.add_exception_handler(BadInput, _conflict)
     app.add_exception_handler(JournalError, _broken)

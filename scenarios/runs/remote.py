@@ -19,7 +19,7 @@ from domain.header import RunHeader
 from domain.karn.policy import KarnPolicy
 from domain.tamiyo.policy import TamiyoPolicy
 from engine.journal.journal import Journal
-from engine.oona.addresses import UnknownBus, in_memory, open_bus
+from engine.oona.addresses import InMemory, UnknownBus, in_memory, open_bus
 from engine.oona.bus import Bus, BusUnavailable
 from engine.oona.dead_letters import DeadLetter
 from engine.oona.topics import Topic
@@ -74,10 +74,20 @@ def joined(remote: Remote, journal: Journal, run_id: str, header: RunHeader, tam
 
     Raises BadInput for a run that is to be encrypted, a bus that does not answer, or one that has a run of this name.
     """
+    try:
+        within = in_memory(remote.bus)
+    except UnknownBus as error:
+        raise BadInput(f"--bus {error}") from error
+    if header.safety.encryption_required and (within is None or remote.log is not None):
+        keeps = "a bus keeps what it carries" if within is None else "a log keeps what it is told"
+        raise BadInput(
+            f"--bus {remote.bus}: safety.encryption_required is on, and {keeps} in plain text; "
+            "record the run in one process, without --log"
+        )
     people = StandingOrders(journal, run_id)
     with (
         logging(remote.log, process="trainer", run=run_id) as log,
-        _met(remote, journal, run_id, header, log) as (bus, guards),
+        _met(remote, within, journal, run_id, header, log) as (bus, guards),
     ):
         line = Line(remote.through(bus), run_id, guards=guards, obey=partial(_obey, journal, run_id))
         far = RemoteTamiyo(tamiyo, line, guards.clock, remote.patience_s)
@@ -86,23 +96,16 @@ def joined(remote: Remote, journal: Journal, run_id: str, header: RunHeader, tam
 
 
 @contextmanager
-def _met(remote: Remote, journal: Journal, run_id: str, header: RunHeader, log: Log) -> Iterator[tuple[Bus, Guards]]:
+def _met(
+    remote: Remote, within: InMemory | None, journal: Journal, run_id: str, header: RunHeader, log: Log
+) -> Iterator[tuple[Bus, Guards]]:
     """The bus of a run, and what stands between it and the trainer's end. One in memory brings its service with it."""
-    try:
-        within = in_memory(remote.bus)
-    except UnknownBus as error:
-        raise BadInput(f"--bus {error}") from error
     if within is not None:
         both = BothEnds(policies_as_recorded, log, within.faults(header.run_key))
         both.start_service()
         yield both, both.guards()
         both.close()
         return
-    if header.safety.encryption_required:
-        raise BadInput(
-            f"--bus {remote.bus}: safety.encryption_required is on, and a bus keeps what it carries in plain text; "
-            "record the run in one process"
-        )
     guards = Guards.of(time.monotonic, time.sleep, log)
     with _bus(remote.bus, journal, guards, remote.patience_s) as bus:
         if _is_on(bus, run_id):  # two runs of one name would be one stream

@@ -25,6 +25,8 @@ NOWHERE = f"nats://127.0.0.1:{free_port()}"
     ("remote", "encrypted", "said"),
     [
         (Remote(NOWHERE), True, "encryption_required is on, and a bus keeps what it carries in plain text"),
+        (Remote("memory:", log=Path("told.log")), True, "encryption_required is on, and a log keeps what it is told"),
+        (Remote("memory:?lose=2"), False, r"no bus answers to 'memory:\?lose=2'; memory: takes"),
         (Remote("http://127.0.0.1"), False, "no bus answers to 'http://127.0.0.1'; use nats://host:port"),
         (Remote(NOWHERE, patience_s=0.1), False, "does not answer within 0.1 s"),
     ],
