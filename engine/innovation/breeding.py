@@ -125,9 +125,9 @@ class Breeding:
     def step(self) -> GenerationSummary:
         """One generation, sealed. Raises PolicyFailed; then nothing of it is recorded."""
         generation = self.state.generation + 1
-        self._certify_founders(Epoch(generation))
         reports = self._run(generation)
         self._invent(Epoch(generation), reports)
+        self._certify_founders(Epoch(generation))
         self._obey(generation, curate(self._library, self.state.evidence, generation, self.state.started.curation))
         model = self._ground.risk(generation, (*self._past, *self._open))
         if model is not None and model != self._library.risk_model:
@@ -159,7 +159,10 @@ class Breeding:
         self.state = evolve(self.state, seal)
 
     def _certify_founders(self, epoch: Epoch) -> None:
-        """Judge whatever is offered and was never examined: what a library began with."""
+        """Judge whatever is offered and was never examined: what a library began with.
+
+        After Karn's turn, as the rest of curation: its first generation knows of the founders what runs reported.
+        """
         trial = self.state.started.trial
         for record in self._library.offered():
             if record.certificate is None:

@@ -129,7 +129,7 @@ class FolderBlobs:
     def _holds(self, digest: str) -> bool:
         try:
             self.get(digest)
-        except (BlobMissing, BlobDamaged):
+        except (BlobMissing, BlobDamaged, StorageFailed):  # what cannot be read is written, or refuses to be
             return False
         return True
 

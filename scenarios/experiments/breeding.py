@@ -30,7 +30,7 @@ from scenarios.whatif.figures import CPU_SECONDS
 from scenarios.whatif.sweeping import swept
 
 KARNS: Final = (
-    "evolution?candidates={candidates}&drafts=30&edits=4&rewards=learned&unprompted=true",
+    "evolution?candidates={candidates}&drafts=20&edits=4&rewards=learned&unprompted=true",
     "random_search?candidates={candidates}&edits=4&unprompted=true",
 )
 """Both propose a whole generation at once, up to four edits away from what there is; the one learns, the other does not."""
