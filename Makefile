@@ -48,6 +48,7 @@ strategies: $(READY)  ## each blueprint strategy and each bandit on the same run
 
 breeding: $(READY)  ## libraries bred over generations, Karn's evolution against random search
 	$(BIN)/python -m scenarios.experiments.breeding --write
+	$(BIN)/python -m scenarios.experiments.breeding --library plain --write
 
 cuts: $(READY)  ## cut 20 runs at 3 epochs each, resume and fork them, compare every byte
 	$(BIN)/python -m scenarios.experiments.cuts

@@ -202,7 +202,13 @@ BUILT: Final[tuple[Entry, ...]] = tuple(
 )
 """The entries that are built here and are not among ``INITIAL`` already."""
 
-LIBRARIES: Final[dict[str, tuple[Entry, ...]]] = {"first": INITIAL, "catalogue": INITIAL + BUILT}
+PLAIN: Final = ("low_rank_residual", "layer_norm", "rms_norm", "no_op", "soft_clamp", "unit_rms")
+"""Blueprints of the first library that add no capacity: linear maps, norms, limits. For what an architect makes of them."""
+LIBRARIES: Final[dict[str, tuple[Entry, ...]]] = {
+    "first": INITIAL,
+    "catalogue": INITIAL + BUILT,
+    "plain": tuple(entry for entry in INITIAL if entry[1].name in PLAIN),
+}
 """What a new run's library may begin with, by name."""
 
 assert len(ENTRIES) == 56
