@@ -65,9 +65,16 @@ class Combine(Enum):
     """(1 - alpha) x + alpha f."""
 
 
+INTEGER_MAX: Final = (1 << 63) - 1
+"""Largest magnitude of an integer among attributes: what torch can take."""
+
+
 def _finite(value: Attribute) -> Attribute:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"an attribute must be finite but got {value}")
+    whole = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(part, int) and abs(part) > INTEGER_MAX for part in whole):
+        raise ValueError("an attribute must fit into 64 bits but got a larger integer; make it smaller")
     return value
 
 

@@ -105,6 +105,8 @@ class Controllers:
             raise PolicyFailed(
                 f"{_name(self._karn)} returned {short(step)} at epoch {seen.epoch}, not a KarnStep of Proposals"
             )
+        for proposal in proposals:
+            _check_proposal(self._karn, proposal, seen.epoch)
         _check_memory(self._karn, step.memory, seen.epoch)
         return KarnStep(proposals, step.memory)
 
@@ -128,6 +130,15 @@ def _check_memory(policy: object, memory: object, epoch: int) -> None:
     except ValueError as error:
         wrong = f"what cannot be recorded at epoch {epoch}: {portable(error)}"
         raise PolicyFailed(f"{_name(policy)} remembers {wrong}") from error
+
+
+def _check_proposal(policy: object, proposal: Proposal, epoch: int) -> None:
+    """Raises PolicyFailed unless ``proposal`` reads back: a copy may have been changed without being validated."""
+    try:
+        Proposal.model_validate_json(proposal.model_dump_json(warnings=False), strict=False)
+    except (ValueError, TypeError, AttributeError) as error:
+        wrong = f"what cannot be recorded at epoch {epoch}: {portable(error)}"
+        raise PolicyFailed(f"{_name(policy)} proposes {wrong}") from error
 
 
 def _name(policy: object) -> str:

@@ -109,11 +109,11 @@ def state_at(journal: Journal, text: str) -> EvolutionState:
     """An evolution at its end, or at the end of generation G for ``EVOLUTION@G``. Raises BadInput."""
     name, at, generation = text.partition("@")
     _started(journal, name)
-    heads = {head.epoch: head.position for head in journal.heads(name)}
-    last = max(heads)
-    if at and not (generation.isdecimal() and int(generation) in heads):
+    heads = {str(head.epoch): head.position for head in journal.heads(name)}
+    last = list(heads)[-1]
+    if at and generation not in heads:
         raise BadInput(f"--library {text}: {name} has generations 0 to {last}; name one of them behind the @")
-    return rebuild(journal.events(name, upto=heads[int(generation) if at else last]))
+    return rebuild(journal.events(name, upto=heads[generation if at else last]))
 
 
 def library_of(journal: Journal, text: str) -> tuple[DomainEvent, ...]:
