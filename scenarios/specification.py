@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, final, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -164,18 +164,23 @@ def _sentence(error: ValidationError) -> str:
     where = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
         return f"{'.'.join(where)}: " + unknown("key", where[-1], _keys(where[:-1]))
-    said = first["msg"].removeprefix("Value error, ")
     got = first["input"]
+    if first["type"] == "model_type":
+        return f"{'.'.join(where) or 'scenario'} is a section of keys but got {got!r}"
+    said = first["msg"].removeprefix("Value error, ")
     value = f" but got {got!r}" if not isinstance(got, dict) else ""
     return f"{'.'.join(where) or 'scenario'}: {said[:1].lower()}{said[1:]}{value}"
 
 
 def _keys(path: list[str]) -> tuple[str, ...]:
-    """The keys that a section of a scenario may have."""
+    """The keys that a section of a scenario may have, those that select others among them."""
     section: type[BaseModel] = Scenario
     for part in path:
-        inner = section.model_fields[part].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        annotation = section.model_fields[part].annotation
+        kinds = (annotation, *get_args(annotation))  # a section may be optional
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None:
             return ()
         section = inner
-    return tuple(section.model_fields)
+    selecting = {(): ("environment",), ("gates",): ("preset",)}
+    return (*section.model_fields, *selecting.get(tuple(path), ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from tests.support.headers import small_header
 from tests.support.small_runs import append, body, end, large_report, sealed
 from tests.support.stores import OnAFile, Place
 
-KEY = new_key()
+KEY = b64encode(bytes(range(32))).decode()
+"""The same in every process: it is part of the names of tests."""
+ANOTHER = b64encode(bytes(range(1, 33))).decode()
 PLAIN = (b'"epoch"', b"GRAFTING", b"as recorded", b"weights_digest")
 """What stands in the events of the small run."""
 
@@ -132,7 +135,7 @@ def test_a_changed_event_is_found_where_it_lies(place: Place, encrypted: Journal
     ("key", "said"),
     [
         (None, "is encrypted; put its key into REGROW_CIPHER_KEY"),
-        (new_key(), "is encrypted with another key than the one in REGROW_CIPHER_KEY; give it that one"),
+        (ANOTHER, "is encrypted with another key than the one in REGROW_CIPHER_KEY; give it that one"),
     ],
 )
 def test_without_its_key_a_journal_stays_shut_and_as_it_is(place: Place, key: str | None, said: str) -> None:

@@ -41,7 +41,7 @@ def histories() -> dict[str, tuple[DomainEvent, ...]]:
     simplified = {"chaotic-simplified": chaotic_run(3, profile="simplified")}
     rewarded = {"rewarded": rewarded_run()}
     return (
-        {name: golden[name] for name in ("digits-as_designed", "digits-as_implemented")}
+        {name: golden[f"version-1/{name}"] for name in ("digits-as_designed", "digits-as_implemented")}
         | chaotic
         | simplified
         | rewarded

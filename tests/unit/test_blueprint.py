@@ -102,6 +102,8 @@ def test_a_malformed_graph_is_refused(nodes: tuple[Node, ...], output: str, clai
         ({"op": Op.LINEAR, "inputs": ("read",)}, "see 'out'"),
         ({"op": Op.RELU, "inputs": ("read",), "attributes": (("slope", 0.1),)}, "see 'slope'"),
         ({"op": Op.SCALE, "inputs": ("read",), "attributes": (("factor", float("nan")),)}, "finite"),
+        ({"op": Op.SCALE, "inputs": ("read",), "attributes": (("factor", 10**400),)}, "fit into 64 bits"),
+        ({"op": Op.RESHAPE, "inputs": ("read",), "attributes": (("shape", (2, 1 << 63)),)}, "fit into 64 bits"),
         ({"op": Op.LINEAR, "inputs": ("r",), "attributes": (("out", 2), ("bias", False))}, "sorted and unique"),
         ({"op": Op.LINEAR, "inputs": ("r",), "attributes": (("bias", True), ("out", 2))}, "is the default"),
     ],

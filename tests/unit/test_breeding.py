@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, final
 
 import pytest
 
+from domain.blueprint import BlueprintMetadata
 from domain.events import (
     BlueprintBattled,
     BlueprintCertified,
@@ -21,7 +23,9 @@ from domain.events import (
 )
 from domain.evolution.header import EvolutionHeader
 from domain.evolution.state import EvolutionState, rebuild
+from domain.karn.policy import KarnObservation, KarnStep
 from domain.lifecycle import Outcome
+from domain.tamiyo.policy import Randomness
 from domain.urza.catalogue import INITIAL, registrations
 from domain.urza.kpis import CurationConfig
 from domain.urza.provenance import verify_provenance
@@ -132,6 +136,44 @@ def test_a_memory_of_another_karn_is_refused() -> None:
     events, ground, _ = bred(generations=0)
     with pytest.raises(PolicyFailed, match="WideningKarn cannot read what it remembered"):
         Breeding(WideningKarn(), Tape(), ground.ground()).resume(events, b'{"another": 1}')
+
+
+@final
+class CarelessKarn:
+    """Proposes copies that were changed without being validated."""
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+        self._karn = WideningKarn()
+
+    def initial(self) -> Any:
+        return self._karn.initial()
+
+    def step(self, observation: KarnObservation, memory: Any, random: Randomness) -> KarnStep[Any]:
+        step = self._karn.step(observation, memory, random)
+        return KarnStep(tuple(one.model_copy(update=self._changes) for one in step.proposals), step.memory)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"graph": "a graph"},
+        {"metadata": None},
+        {"metadata": BlueprintMetadata(name="mine").model_copy(update={"name": "../mine"})},
+        {"reason": 3},
+        {"reason": "half a character \ud800"},
+        {"propensity": float("nan")},
+    ],
+)
+def test_a_proposal_that_would_not_read_back_is_refused_before_it_is_recorded(changes: dict[str, Any]) -> None:
+    tape, ground = Tape(), ScriptedGround(evolution_header(), {})
+    breeding = Breeding(CarelessKarn(**changes), tape, ground.ground())
+    breeding.plant(evolution_header(), registrations())
+    planted = len(tape.events)
+
+    with pytest.raises(PolicyFailed, match="CarelessKarn proposes what cannot be recorded at epoch 1"):
+        breeding.step()
+    assert len(tape.events) == planted
 
 
 def test_rebuilding_gives_the_sealed_state_and_a_replay_the_same_events() -> None:

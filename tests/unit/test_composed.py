@@ -51,7 +51,7 @@ def test_the_implementations_parts_make_the_implementation(data: st.DataObject) 
     assert list(decided(IMPLEMENTED, history)) == list(decided(AsImplemented(), history))
 
 
-RECORDED = [(file, name) for file in sorted(OLD.glob("*.jsonl")) for name in WHOLE if file.stem.endswith(name)]
+RECORDED = [(file, name) for file in sorted(OLD[0].glob("*.jsonl")) for name in WHOLE if file.stem.endswith(name)]
 
 
 @pytest.mark.parametrize(("file", "tamiyo"), RECORDED, ids=lambda part: getattr(part, "stem", part))
