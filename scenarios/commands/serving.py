@@ -12,7 +12,7 @@ from engine.service.statistics import ServiceStatistics
 from engine.service.tamiyo import TamiyoService
 from scenarios.commands.answering import Journal, Json, answer, answering, app
 from scenarios.lab import DEFAULT_JOURNAL, Lab
-from scenarios.runs.remote import dead_letters_on, logging, service
+from scenarios.runs.remote import check_extra, dead_letters_on, logging, service
 
 TURN_S: Final = 1.0
 """How long one wait for a message takes at most: statistics are due while nothing comes, too."""
@@ -29,6 +29,7 @@ def tamiyo(
 ) -> None:
     """Decide for every run on a bus, with a line of log for each decision, until interrupted."""
     with answering(), Lab(journal) as lab, logging(log, process="tamiyo") as file:
+        check_extra()
         log_to = JsonLines(typer.get_text_stream("stderr"), process="tamiyo") if log is None else file
         with service(bus, lab.journal, log_to) as serving:
             _serve(serving, once)

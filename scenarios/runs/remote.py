@@ -74,6 +74,7 @@ def joined(remote: Remote, journal: Journal, run_id: str, header: RunHeader, tam
 
     Raises BadInput for a run that is to be encrypted, a bus that does not answer, or one that has a run of this name.
     """
+    check_extra()
     try:
         within = in_memory(remote.bus)
     except UnknownBus as error:
@@ -106,7 +107,7 @@ def _met(
         yield both, both.guards()
         both.close()
         return
-    guards = Guards.of(time.monotonic, time.sleep, log)
+    guards = _guards(log)
     with _bus(remote.bus, journal, guards, remote.patience_s) as bus:
         if _is_on(bus, run_id):  # two runs of one name would be one stream
             raise BadInput(f"--bus {remote.bus}: it has a run {run_id} already; run it again to take the next name")
@@ -118,7 +119,7 @@ def service(
     url: str, journal: Journal, log: Log, through: Callable[[Bus], Bus] = lambda bus: bus
 ) -> Iterator[TamiyoService]:
     """A Tamiyo service on the bus at ``url``, to be given its turns. Raises BadInput for a bus that does not answer."""
-    guards = Guards.of(time.monotonic, time.sleep, log)
+    guards = _guards(log)
     with _bus(url, journal, guards, PATIENCE_S) as bus:
         # Another name each time: what it knows it makes anew from the oldest message on.
         serving = TamiyoService(through(bus), f"tamiyo-{secrets.token_hex(4)}", policies_as_recorded, guards)
@@ -133,7 +134,7 @@ def send_order(url: str, journal: Journal, run_id: str, given: GrowthOrder) -> N
 
     Raises BadInput for a bus that does not answer, or that has heard of no such run: the order would wait for one.
     """
-    with _bus(url, journal, Guards.of(time.monotonic, time.sleep, Silence()), PATIENCE_S) as bus:
+    with _bus(url, journal, _guards(Silence()), PATIENCE_S) as bus:
         if not _is_on(bus, run_id):
             raise BadInput(f"--bus {url}: nobody records a run {run_id!r} there")
         bus.publish(Topic.KASMINA_COMMANDS, order(given, run_id, secrets.token_hex(8)))
@@ -141,7 +142,7 @@ def send_order(url: str, journal: Journal, run_id: str, given: GrowthOrder) -> N
 
 def dead_letters_on(url: str, journal: Journal) -> tuple[DeadLetter, ...]:
     """What nobody on a bus could deal with and is still kept, oldest first. Raises BadInput."""
-    with _bus(url, journal, Guards.of(time.monotonic, time.sleep, Silence()), PATIENCE_S) as bus:
+    with _bus(url, journal, _guards(Silence()), PATIENCE_S) as bus:
         try:
             return bus.dead_letters()
         except BusUnavailable as error:
@@ -157,12 +158,29 @@ def policies_as_recorded(header: RunHeader) -> tuple[TamiyoPolicy, KarnPolicy] |
     return next(iter(composition.changed_sources(header)), found)
 
 
+def check_extra() -> None:
+    """Raises BadInput where the libraries that both ends of a bus need are not installed."""
+    try:
+        import pybreaker
+        import structlog
+    except ImportError as error:
+        raise BadInput("a bus needs nats-py, pybreaker and structlog: pip install 'regrow[oona]'") from error
+    del pybreaker, structlog
+
+
+def _guards(log: Log) -> Guards:
+    """What stands between an end and the world, on the wall clock. Raises BadInput as ``check_extra``."""
+    check_extra()
+    return Guards.of(time.monotonic, time.sleep, log)
+
+
 @contextmanager
 def logging(path: Path | None, **bound: str) -> Iterator[Log]:
     """A log at the end of a file, or none. Raises BadInput for a file that cannot be written."""
     if path is None:
         yield Silence()
         return
+    check_extra()
     try:
         file: TextIO = path.open("a", encoding="utf-8", buffering=1)
     except OSError as error:

@@ -88,7 +88,10 @@ def recorded(shell: Shell) -> str:
         (("run", "xor4", "--set", "enviroment=edge"), ["key 'enviroment' is unknown", "did you mean 'environment'?"]),
         (("run", "xor4", "--set", "gates.presset=fast"), ["gates.presset", "did you mean 'preset'?"]),
         (("run", "xor4", "--set", "training.telemetry=full"), ["training.telemetry is a section of keys", "'full'"]),
-        (("run", "xor4", "--set", "training.telemetry.x=1"), ["training.telemetry.x: key 'x' is unknown", "there are: "]),
+        (
+            ("run", "xor4", "--set", "training.telemetry.x=1"),
+            ["training.telemetry.x: key 'x' is unknown", "there are: "],
+        ),
         (("run", "xor4", "--set", 'tamiyo_config.respected_states=["GROWING"]'), ["respected_states", "GRAFTING"]),
         (("run", "xor4", "--set", "tamiyo_config.plateau_patience=0"), ["plateau_patience", "0"]),
         (("run", "xor4", "--epochs", "1000000"), ["training.epochs", "100000"]),

@@ -102,7 +102,10 @@ def test_a_lineage_goes_back_to_a_founder_and_its_provenance_holds(shell: Shell,
     [
         (("run", "xor4", "--library", "nobody"), "'nobody' is no evolution; `regrow evolutions` lists them"),
         (("lineage", "glu", "--library", "NAME@7"), "has generations 0 to 2; name one of them behind the @"),
-        (("lineage", "glu", "--library", "NAME@" + "1" * 5000), "has generations 0 to 2; name one of them behind the @"),
+        (
+            ("lineage", "glu", "--library", "NAME@" + "1" * 5000),
+            "has generations 0 to 2; name one of them behind the @",
+        ),
         (("lineage", "gluu", "--library", "NAME"), "no blueprint is called 'gluu'; did you mean glu"),
         (("evolve", "xor4", "xor4"), "name one scenario or more, each once"),
         (("evolve", "xor4", "--karn", "nobody"), "Karn policy 'nobody' is unknown"),
