@@ -10,9 +10,10 @@ QUOTED_MAX: Final = 80
 
 
 def portable(text: object) -> str:
-    """``str(text)`` on one line, without addresses in memory, which differ between processes and would not replay."""
+    """``str(text)`` on one line, without what would not replay: addresses in memory, and links that name a version."""
     plain = str(text).encode("utf-8", "backslashreplace").decode()  # half a surrogate pair cannot be recorded
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(plain.split()))
+    joined = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(plain.split()))
+    return re.sub(r" For further information visit https://errors\.pydantic\.dev\S*", "", joined)
 
 
 def short(thing: object) -> str:

@@ -43,8 +43,8 @@ KARN: Final = {
     "random_search": "domain.karn.random_search:RandomSearch",
 }
 
-_TAMIYO: Final = Kind("Tamiyo policy", TAMIYO, ("profile", "initial", "step"), softens=True)
-_KARN: Final = Kind("Karn policy", KARN, ("initial", "step"))
+_TAMIYO: Final = Kind("Tamiyo policy", TAMIYO, ("profile", "initial", "step"), "domain/tamiyo/policy.py", softens=True)
+_KARN: Final = Kind("Karn policy", KARN, ("initial", "step"), "domain/karn/policy.py")
 
 
 def tamiyo(name: str) -> tuple[TamiyoPolicy, PolicyReference]:

@@ -40,6 +40,8 @@ class Kind:
     title: str
     built_in: Mapping[str, str]
     needed: tuple[str, ...]
+    contract: str
+    """The file that says what such a policy is."""
     softens: bool = False
     """Whether such policies can be wrapped in ``Softened``."""
 
@@ -70,7 +72,7 @@ def policy_named(kind: Kind, text: str) -> tuple[Any, PolicyReference]:
         raise BadInput(f"{kind.title} {text!r} cannot be made: {type(error).__name__}: {error}") from error
     missing = [part for part in kind.needed if not hasattr(policy, part)]
     if missing:
-        raise BadInput(f"{kind.title} {text!r} has no {missing[0]!r}; domain/tamiyo/policy.py says what a policy is")
+        raise BadInput(f"{kind.title} {text!r} has no {missing[0]!r}; {kind.contract} says what a policy is")
     sources = [_source(found), *sources]
     if softening:
         policy, softly = _softened(kind, text, policy, softening)

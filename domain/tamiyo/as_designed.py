@@ -46,7 +46,7 @@ class AsDesigned:
         known = [strategy.value for strategy in SELECTABLE]
         if self.strategy is not None and self.strategy not in known:
             raise ValueError(f"strategy must be one of {', '.join(known)} but is {self.strategy!r}")
-        problems = TamiyoConfig(hybrid_weights=hybrid_mix(self.hybrid) if self.hybrid else ()).validate()
+        problems = TamiyoConfig(hybrid_weights=() if self.hybrid is None else hybrid_mix(self.hybrid)).validate()
         if problems:
             raise ValueError(problems[0])
         ways = [way.value for way in SeedSelection]

@@ -131,3 +131,16 @@ def test_truth_is_written_small(own: str) -> None:
 def test_karn_takes_no_softness() -> None:
     with pytest.raises(BadInput, match="takes no 'epsilon'"):
         composition.karn("no_invention?epsilon=0.1")
+
+
+def test_an_empty_mix_is_refused_when_the_policy_is_named() -> None:
+    with pytest.raises(BadInput, match="is not of the form STRATEGY:WEIGHT"):
+        composition.tamiyo("as_designed?strategy=HYBRID&hybrid=")
+
+
+def test_a_policy_that_lacks_a_part_is_told_where_its_kind_is_described(tmp_path: Path) -> None:
+    file = tmp_path / "half.py"
+    file.write_text("class Half:\n    def step(self, observation, memory, random): ...\n", encoding="utf-8")
+
+    with pytest.raises(BadInput, match=r"has no 'initial'; domain/karn/policy\.py says"):
+        composition.karn(f"{file}:Half")
