@@ -283,15 +283,15 @@ def test_checkpoints_that_were_released_are_trained_again(lab: Lab, parent: RunR
 def test_the_lifecycle_can_change_where_every_seed_has_its_stage(lab: Lab, parent: RunResult) -> None:
     with pytest.raises(BadInput, match=r"--at 10: seed .* is in GERMINATING, .* fork at epoch 9 or earlier"):
         lab.fork(parent.run, 10, tamiyo="as_implemented")
-    fossilized = lab.run("xor4", key=1, overrides={**HASTY, "training.epochs": 30})
+    fossilized = lab.run("xor4", key=1, overrides={**HASTY, "training.epochs": 36})
     assert fossilized.metrics.outcomes == {"FOSSILIZED": 1}
-    for run, at in ((parent.run, 3), (parent.run, 11), (fossilized.run, 28)):
+    for run, at in ((parent.run, 3), (parent.run, 11), (fossilized.run, 34)):
         child = lab.fork(run, at, tamiyo="as_implemented")
         header = lab.show(child.run).state.started
         assert header.profile == "simplified"
         assert check(lab.journal.events(child.run)) == []
         assert lab.verify(child.run).rung == 3
-    back = lab.fork(child.run, 29, tamiyo="as_designed")
+    back = lab.fork(child.run, 35, tamiyo="as_designed")
     assert lab.show(back.run).state.started.profile == "full"
     assert lab.show(back.run).state.started.safety == lab.show(parent.run).state.started.safety
 
