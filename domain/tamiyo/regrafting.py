@@ -22,11 +22,15 @@ def as_the_network_turns(observation: Observation) -> Iterator[Decision]:
     state = observation.state
     if Rule.GRAFTING_REVIEWED not in state.started.rules:
         return
+    judged: dict[tuple[int, GraftingStrategy], tuple[GraftingStrategy, str] | None] = {}
     for seed in map(state.seed, state.active):
         adaptation = seed.adaptation
         if seed.stage is not Stage.GRAFTING or adaptation is None or adaptation.alpha >= 1.0:
             continue
-        found = turned(adaptation.grafting, state.recent, layer_report(observation, seed.seed_id.layer))
+        case = seed.seed_id.layer, adaptation.grafting
+        if case not in judged:  # the same for every seed of a layer, and dear in a layer of many
+            judged[case] = turned(adaptation.grafting, state.recent, layer_report(observation, seed.seed_id.layer))
+        found = judged[case]
         if found is None or (found[0] is GraftingStrategy.FIXED_RAMP and _asked_for(seed, adaptation, state)):
             continue
         target, why = found
