@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol, final
 
-from domain.events import OUTSIDE_FACTS, DomainEvent, OutsideFact
+from domain.events import DomainEvent, OutsideFact
 from domain.run import RunState
 
 
@@ -41,7 +41,7 @@ class Recalled:
         self._then = then or Undisturbed()
         for event in events:
             self._last = max(self._last, event.epoch)
-            if isinstance(event, OUTSIDE_FACTS):
+            if isinstance(event, OutsideFact):
                 self._facts[event.epoch].append(event)
 
     def at(self, epoch: int, state: RunState) -> tuple[OutsideFact, ...]:

@@ -11,7 +11,6 @@ from typing import Any, Final, final
 
 from domain.commands import Germinate
 from domain.events import (
-    OUTSIDE_FACTS,
     AdaptationConcluded,
     BlueprintCertified,
     BlueprintProposed,
@@ -24,6 +23,7 @@ from domain.events import (
     DomainEvent,
     FieldReportFiled,
     GraftingChanged,
+    OutsideFact,
     PanicRaised,
     ProposalRefused,
     RollbackOrdered,
@@ -93,7 +93,7 @@ class _Trail:
                 yield self._growing(event)
             case RunStarted() | RunForked() | PanicRaised() | RunEnded():
                 yield _running(event)
-            case _ if isinstance(event, OUTSIDE_FACTS):
+            case _ if isinstance(event, OutsideFact):
                 said = event.model_dump(mode="json", exclude={"epoch"})
                 yield AuditEntry(epoch=event.epoch, kind=event.TOPIC, reason=_listed(said))
             case _:

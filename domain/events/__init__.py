@@ -45,7 +45,6 @@ from domain.events.inventing import (
     RiskModelTrained,
 )
 from domain.events.outside import (
-    OUTSIDE_FACTS,
     BreakerMoved,
     BreakerState,
     ControllerSilent,
@@ -115,7 +114,6 @@ EVENTS: Final[tuple[type[DomainEvent], ...]] = (
 
 __all__ = [
     "EVENTS",
-    "OUTSIDE_FACTS",
     "AdaptationConcluded",
     "AdaptationRewarded",
     "AlphaChanged",

@@ -7,7 +7,7 @@ is told what was recorded.
 from __future__ import annotations
 
 from enum import Enum
-from typing import ClassVar, Final, final
+from typing import ClassVar, final
 
 from pydantic import Field
 
@@ -103,4 +103,3 @@ class RecoveryTried(DomainEvent):
 
 
 OutsideFact = GrowthPaused | GrowthResumed | ControllerSilent | BreakerMoved | RecoveryTried
-OUTSIDE_FACTS: Final = (GrowthPaused, GrowthResumed, ControllerSilent, BreakerMoved, RecoveryTried)

@@ -31,18 +31,7 @@ LibraryEvent = (
     | BlueprintInherited
     | RiskModelTrained
 )
-LIBRARY_EVENTS: Final = (
-    BlueprintRegistered,
-    BlueprintCertified,
-    BlueprintRegraded,
-    BlueprintRetired,
-    BlueprintBattled,
-    BlueprintInherited,
-    RiskModelTrained,
-)
 """What the provenance chain is made of."""
-
-
 EventT = TypeVar(
     "EventT",
     BlueprintRegistered,
@@ -66,12 +55,12 @@ class ProvenanceBroken(Exception):
 
 def planted_library(events: Iterable[DomainEvent]) -> tuple[LibraryEvent, ...]:
     """The events that filled the library at a run's planting."""
-    return tuple(event for event in events if event.epoch == 0 and isinstance(event, LIBRARY_EVENTS))
+    return tuple(event for event in events if event.epoch == 0 and isinstance(event, LibraryEvent))
 
 
 def provenance_head(events: Iterable[DomainEvent]) -> str:
     """The hash of the last library event among ``events``, unchecked; the genesis where there is none."""
-    heads = [event.hash for event in events if isinstance(event, LIBRARY_EVENTS)]
+    heads = [event.hash for event in events if isinstance(event, LibraryEvent)]
     return heads[-1] if heads else GENESIS
 
 
@@ -89,7 +78,7 @@ def _hash(event: LibraryEvent) -> str:
 def verify_provenance(events: Iterable[DomainEvent]) -> str:
     """Check the chain through all library events among ``events`` and give its head. Raises ProvenanceBroken."""
     head = GENESIS
-    for position, event in enumerate(entry for entry in events if isinstance(entry, LIBRARY_EVENTS)):
+    for position, event in enumerate(entry for entry in events if isinstance(entry, LibraryEvent)):
         if event.previous_hash != head:
             raise ProvenanceBroken(
                 position, f"follows {event.previous_hash[:12]} but the entry before it is {head[:12]}"

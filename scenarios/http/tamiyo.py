@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -129,4 +130,4 @@ def _status(system: System, standing: Standing) -> Literal["RUNNING", "PAUSING",
 
 def _number(value: float) -> float | None:
     """JSON has no NaN."""
-    return value if value == value and abs(value) != float("inf") else None  # noqa: PLR0124 - NaN is what differs from itself
+    return value if math.isfinite(value) else None
