@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, model_validator
 from domain.commands import GraftingStrategy, Reads
 from domain.hardware import DeviceType
 from domain.identifiers import BlueprintId
-from domain.values import Value
+from domain.values import Finite, Value
 
 IR_VERSION: Final = "1.0"
 """Of the canonical form that blueprint ids are the hash of."""
@@ -302,7 +302,7 @@ class ConfidenceLevel(Enum):
 class KarnMetadata(Value):
     """What Karn knows of a blueprint. Its parent is in the event that registered it."""
 
-    novelty_score: float = Field(default=0.0, ge=0)
+    novelty_score: Finite = Field(default=0.0, ge=0)
 
 
 @final
@@ -351,9 +351,9 @@ class UrzaMetadata(Value):
     description: str = ""
     tags: tuple[str, ...] = ()
     hardware_profiles: tuple[str, ...] = ()
-    min_tflops: float = Field(default=0.0, ge=0)
+    min_tflops: Finite = Field(default=0.0, ge=0)
     """10^12 floating-point operations a second."""
-    min_memory_gb: float = Field(default=0.0, ge=0)
+    min_memory_gb: Finite = Field(default=0.0, ge=0)
     """GB. The source's example of 16384 is clearly MB; here it is what its name says."""
     supported_architectures: tuple[DeviceType, ...] = ("CPU", "GPU")
 
@@ -362,13 +362,13 @@ class UrzaMetadata(Value):
 class BlueprintEstimates(Value):
     """What is expected of a blueprint before it is tried. Estimates: a measured time would not replay."""
 
-    past_accuracy_gain_estimate: float = 0.0
+    past_accuracy_gain_estimate: Finite = 0.0
     """Gain in accuracy, in [-1, 1] (0.01 is one point)."""
     stability_estimate: float = Field(default=0.5, ge=0, le=1)
-    gradient_variance_estimate: float = Field(default=0.0, ge=0)
-    energy_estimate_joules: float = Field(default=0.0, ge=0)
+    gradient_variance_estimate: Finite = Field(default=0.0, ge=0)
+    energy_estimate_joules: Finite = Field(default=0.0, ge=0)
     """J a sample."""
-    power_estimate_watts: float = Field(default=0.0, ge=0)
+    power_estimate_watts: Finite = Field(default=0.0, ge=0)
     """W while it runs."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import Enum
+from functools import cached_property
 from typing import Annotated, Final, Literal, Self, final
 
 from pydantic import Field, model_validator
@@ -136,6 +137,11 @@ class Plot(Value):
     def __len__(self) -> int:
         return len(self.seeds) * len(self.plants) * len(self.graftings)
 
+    @cached_property
+    def places(self) -> dict[tuple[int, int], int]:
+        """Where each seed is among ``seeds``, by its layer and index. Made once: there may be 10,000."""
+        return {(seed.layer, seed.index): place for place, seed in enumerate(self.seeds)}
+
 
 @final
 class LegalActions(Value):
@@ -153,11 +159,11 @@ class LegalActions(Value):
         """The number of an action; None for what is not among them."""
         if not isinstance(command, Germinate):
             return 0 if isinstance(command, Wait) else None
-        first = 1
+        first, plant = 1, Plant(blueprint_id=command.blueprint_id, reads=command.reads)
         for plot in self.plots:
-            plant = Plant(blueprint_id=command.blueprint_id, reads=command.reads)
-            if command.seed in plot.seeds and plant in plot.plants and command.grafting in plot.graftings:
-                row = plot.seeds.index(command.seed) * len(plot.plants) + plot.plants.index(plant)
+            place = plot.places.get((command.seed.layer, command.seed.index))
+            if place is not None and plant in plot.plants and command.grafting in plot.graftings:
+                row = place * len(plot.plants) + plot.plants.index(plant)
                 return first + row * len(plot.graftings) + plot.graftings.index(command.grafting)
             first += len(plot)
         return None

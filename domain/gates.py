@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Self, final
 
 from pydantic import Field, model_validator
@@ -56,15 +57,21 @@ class GateSettings(Value):
 
     def window(self, stage: Stage) -> StageWindow | None:
         """The window of ``stage``, or None where a seed may stay."""
-        windows = {
-            Stage.TRAINING: self.training,
-            Stage.GRAFTING: self.grafting,
-            Stage.STABILIZATION: self.stabilization,
-            Stage.EVALUATING: self.evaluating,
-            Stage.FINE_TUNING: self.fine_tuning,
-            Stage.ACTIVE: self.active,
-        }
-        return windows.get(stage)
+        match stage:
+            case Stage.TRAINING:
+                return self.training
+            case Stage.GRAFTING:
+                return self.grafting
+            case Stage.STABILIZATION:
+                return self.stabilization
+            case Stage.EVALUATING:
+                return self.evaluating
+            case Stage.FINE_TUNING:
+                return self.fine_tuning
+            case Stage.ACTIVE:
+                return self.active
+            case _:
+                return None
 
 
 def _patient() -> GateSettings:
@@ -81,10 +88,11 @@ PRESETS: Final = {"fast": GateSettings(), "patient": _patient()}
 
 
 @final
-class Evidence(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
     """What a seed's gates are judged on, at one boundary."""
 
-    epochs_in_stage: int = Field(ge=0)
+    epochs_in_stage: int
     reconstruction_loss: float | None = None
     alpha: float = 0.0
     effect: float = 0.0
@@ -99,7 +107,8 @@ class Evidence(Value):
 
 
 @final
-class GateResult(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
     """Whether a gate opened, check by check."""
 
     gate: Gate
@@ -189,10 +198,12 @@ def _show(loss: float | None) -> str:
 
 def largest_fall(values: Sequence[float]) -> float:
     """How far the values ever fell from the highest before, [0, inf); 0 while they rise, NaN if one of them is."""
-    if any(math.isnan(value) for value in values):
-        return math.nan
     highest, fall = -math.inf, 0.0
     for value in values:
-        highest = max(highest, value)
-        fall = max(fall, highest - value)
+        if math.isnan(value):
+            return math.nan
+        if value > highest:
+            highest = value
+        elif highest - value > fall:
+            fall = highest - value
     return fall

@@ -10,6 +10,7 @@ To add a profile: give its stages and edges here and a name in ``PROFILES``. The
 from __future__ import annotations
 
 from enum import Enum
+from functools import cached_property
 from typing import Final, final
 
 from domain.values import Value
@@ -90,13 +91,18 @@ class LifecycleProfile(Value):
     stages: tuple[Stage, ...]
     edges: tuple[Edge, ...]
 
+    @cached_property
+    def leaving(self) -> dict[Stage, tuple[Edge, ...]]:
+        """The edges by the stage that they leave, in declaration order."""
+        return {stage: tuple(edge for edge in self.edges if edge.source is stage) for stage in Stage}
+
     def edges_from(self, source: Stage) -> tuple[Edge, ...]:
         """Every edge that leaves ``source``, in declaration order."""
-        return tuple(edge for edge in self.edges if edge.source is source)
+        return self.leaving[source]
 
     def edge(self, source: Stage, gate: Gate) -> Edge | None:
         """The edge out of ``source`` behind ``gate``; there is at most one."""
-        return next((edge for edge in self.edges if edge.source is source and edge.gate is gate), None)
+        return next((edge for edge in self.leaving[source] if edge.gate is gate), None)
 
 
 ADAPTING: Final = (

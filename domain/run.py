@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 from domain import seed as seeds
@@ -214,14 +214,14 @@ class RunState:
 
     def _canonical(self) -> list[str]:
         """Its parts as JSON, each in the same order always."""
-        progress = ",".join(f'["{name}",{self.progress[name].quoted}]' for name in sorted(self.progress))
+        progress = ",".join(f'["{name}",{self.progress[name].quoted}]' for name in sorted(self.progress, key=_place))
         return [
             self.header.quoted if self.header else "null",
             str(self.epoch),
             f"[{','.join(metrics.quoted for metrics in self.recent)}]",
             str(self.parameters),
             _json(self.best_accuracy),
-            _json([canonical_seed(self.seeds[name]) for name in sorted(self.seeds)]),
+            _json([canonical_seed(self.seeds[name]) for name in sorted(self.seeds, key=_place)]),
             _json([str(name) for name in self.queue]),
             f"[{progress}]",
             self.library.text,
@@ -284,7 +284,7 @@ def _reported(state: RunState, event: LayerHealthReported) -> RunState:
         progress[name] = entry
         seed = known.get(name)
         if seed is not None and seed.stage in MEASURED and seed.adaptation is not None:
-            known[name] = replace(seed, adaptation=seed.adaptation.measured(entry))
+            known[name] = changed(seed, adaptation=seed.adaptation.measured(entry))
     if not report.progress and len(progress) == len(state.progress):
         return state
     return changed(state, progress=progress, seeds=known)

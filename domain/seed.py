@@ -95,7 +95,7 @@ class Adaptation:
 
     def measured(self, progress: SeedProgress) -> Adaptation:
         """The same with one epoch's measurements added."""
-        return replace(
+        return changed(
             self,
             measurements=self.measurements + 1,
             max_latency_ms=max(self.max_latency_ms, progress.latency_ms),
@@ -142,7 +142,7 @@ class Boundary:
 
     def planting(self, problem: str | None) -> Boundary:
         """The same boundary, with what speaks against the blueprint that is to be planted."""
-        return replace(self, evidence=self.evidence.model_copy(update={"blueprint_problem": problem}))
+        return replace(self, evidence=replace(self.evidence, blueprint_problem=problem))
 
 
 def decide(seed: Seed, command: Command, at: Boundary) -> tuple[DomainEvent, ...]:

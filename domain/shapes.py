@@ -47,7 +47,10 @@ _Rule = Callable[[Node, tuple[Shape, ...], _Slot], Shape]
 def size(node: Node, key: str, read: int, chunk: int) -> int:
     """A width among the node's attributes, with the words "chunk" and "read" resolved. Raises ShapeMismatch."""
     value = node.attribute(key)
-    value = {"read": read, "chunk": chunk}.get(value, value) if isinstance(value, str) else value
+    if value == "chunk":
+        return chunk
+    if value == "read":
+        return read
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ShapeMismatch(node.name, value, f'{key} to be a positive integer, "chunk" or "read"')
     return value
@@ -223,6 +226,10 @@ def fits(graph: BlueprintGraph, *, read: int, chunk: int) -> bool:
     return True
 
 
+_WEIGHTED: Final = (Op.LINEAR, Op.CONVOLUTION_1D)
+_NORMS: Final = (Op.LAYER_NORM, Op.RMS_NORM)
+
+
 def _weights(node: Node, given: tuple[Shape, ...], shape: Shape) -> tuple[Shape, ...]:
     """Shapes of the node's parameters, weight first."""
     if node.op is Op.LINEAR:
@@ -232,7 +239,7 @@ def _weights(node: Node, given: tuple[Shape, ...], shape: Shape) -> tuple[Shape,
         channels = 1 if node.attribute("depthwise") else given[0][0]
         weight = (shape[0], channels, node.attribute("kernel"))
         return (weight, (shape[0],)) if node.attribute("bias") else (weight,)
-    if node.op in {Op.LAYER_NORM, Op.RMS_NORM} and node.attribute("affine"):
+    if node.op in _NORMS and node.attribute("affine"):
         return ((shape[-1],), (shape[-1],)) if node.op is Op.LAYER_NORM else ((shape[-1],),)
     return ()
 
@@ -255,11 +262,7 @@ def parameter_count(graph: BlueprintGraph, *, read: int, chunk: int) -> int:
 
 def is_trainable(graph: BlueprintGraph) -> bool:
     """Whether it has parameters in some slot; without any it is a fixed function."""
-    affine = {Op.LAYER_NORM, Op.RMS_NORM}
-    return any(
-        node.op in {Op.LINEAR, Op.CONVOLUTION_1D} or (node.op in affine and node.attribute("affine"))
-        for node in graph.nodes
-    )
+    return any(node.op in _WEIGHTED or (node.op in _NORMS and bool(node.attribute("affine"))) for node in graph.nodes)
 
 
 _FLOPS_PER_ELEMENT: Final = {

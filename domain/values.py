@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Self, TypeVar, final
+from typing import Annotated, Any, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 RecordT = TypeVar("RecordT")
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+"""A claim that is added up or averaged with others: one infinity among them would leave nothing of the rest."""
 
 
 def changed(record: RecordT, **fields: Any) -> RecordT:

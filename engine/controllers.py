@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
-from domain.commands import Decision, odds_problem
+from domain.commands import Command, Decision, odds_problem
 from domain.header import Rule
 from domain.karn.policy import KarnObservation, KarnPolicy, KarnStep, Proposal
 from domain.tamiyo.legal import legal_actions
@@ -71,23 +71,24 @@ class Controllers:
         if not isinstance(step, Step):
             raise PolicyFailed(f"{_name(self._tamiyo)} returned {short(step)} at epoch {seen.epoch}, not a Step")
         _check_memory(self._tamiyo, step.memory, seen.epoch)
-        for number, decision in enumerate(decisions):
+        before: list[Command] = []
+        for decision in decisions:
             if not isinstance(decision, Decision):
                 raise PolicyFailed(
                     f"{_name(self._tamiyo)} decided {short(decision)} at epoch {seen.epoch}, not a Decision"
                 )
-            before = [earlier.command for earlier in decisions[:number]]
             self._check_odds(decision, seen, before)
+            before.append(decision.command)
         return Step(decisions, step.memory)
 
-    def _check_odds(self, decision: Decision, seen: Observation, before: list[Any]) -> None:
+    def _check_odds(self, decision: Decision, seen: Observation, before: Sequence[Command]) -> None:
         """Raises PolicyFailed unless a choice that was drawn says from what."""
         if Rule.LEGAL_ACTIONS_RECORDED not in seen.state.started.rules:
             return
         wrong = odds_problem(decision)  # once more: a copy may have been changed without being validated
         if wrong is None and decision.legal is None and (decision.draws or decision.propensity != 1.0):
             wrong = "a drawn decision needs its legal actions and their odds"
-        if wrong is None and decision.legal not in (None, legal_actions(seen.state, before)):
+        if wrong is None and decision.legal is not None and decision.legal != legal_actions(seen.state, before):
             wrong = "its legal actions are not those of this boundary; domain/tamiyo/legal.py has them"
         if wrong is not None:
             raise PolicyFailed(f"{_name(self._tamiyo)} decided at epoch {seen.epoch} without sound odds: {wrong}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, final
 
 from domain.events import (
+    BlueprintProposed,
     CheckpointSaved,
     DecisionMade,
     DomainEvent,
@@ -66,6 +67,23 @@ def compare(
         past = [*before, *recorded[:offset]]
         return _divergence(was, is_now, first_position + offset, past)
     return None
+
+
+def stopped(
+    recorded: Sequence[DomainEvent], before: int, unsealed: Sequence[DomainEvent], cause: str, wanted: str = "nothing"
+) -> Divergence:
+    """Where a replay differs that stopped half-way through an epoch, which begins behind position ``before``.
+
+    In what it told of that epoch; or, if all of this is as recorded, in stopping there, for ``cause``, where it
+    ``wanted`` what nobody could give it.
+    """
+    came = before + len(unsealed)
+    found = compare(recorded[before:came], unsealed, before + 1, recorded[:before])
+    if found is not None:
+        return found
+    found = compare(recorded[came : came + 1], [], came + 1, recorded[:came])
+    assert found is not None, f"a recording that was followed to position {came} ends there, in the middle of an epoch"
+    return found.model_copy(update={"replayed_topic": wanted, "cause": cause})
 
 
 def _same(was: DomainEvent, is_now: DomainEvent) -> bool:
@@ -134,7 +152,7 @@ def _cause(was: DomainEvent | None, is_now: DomainEvent | None, fields: Sequence
             return "training took another course: other data, another kernel, thread count or torch build"
         case CheckpointSaved():
             return "the trainer's hidden state differs though its reports agree: optimizer or controller memory"
-        case DecisionMade():
+        case DecisionMade() | BlueprintProposed():
             return "the policy decides otherwise on equal reports: its source changed, or it is not pure"
         case EpochSealed():
             return "the events agree but the state or memory behind them does not: the fold or a policy changed"

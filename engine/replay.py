@@ -20,8 +20,9 @@ from domain.tamiyo.policy import TamiyoPolicy
 from domain.values import Value
 from engine.controllers import PolicyFailed
 from engine.courses import Cast, Course, Start, Trainers, headers_of
-from engine.divergence import Divergence, compare
+from engine.divergence import Divergence, compare, stopped
 from engine.journal.journal import Journal
+from engine.session import Session
 from engine.trainers.recorded import RecordedTrainer, RecordingEnded
 from engine.trainers.trainer import Trainer
 
@@ -140,41 +141,22 @@ def replay(
     told = [] if start is None else [event for event in events if event.epoch <= start.epoch]
     sink = ComparingSink(events, told)
     course = Course(events, cast, trainer if callable(trainer) else lambda header: trainer)
+    session: Session | None = None
     try:
         session = course.session(sink, start, watch=lambda view: watch(view.state.epoch))
         course.follow(session, last)
     except Diverged as diverged:
         return diverged.divergence
     except RecordingEnded as ended:
-        return _ran_past(events, ended)
-    except PolicyFailed as failure:
-        return _not_borne(events, sink.told, failure)
+        wanted, cause = f"a call for {ended.wanted}", "the engine asks the trainer for something else"
+        return stopped(events, sink.told, () if session is None else session.unsealed, cause, wanted)
+    except PolicyFailed as failure:  # it cannot take its place: at the planting, where it starts from, or at a fork
+        return stopped(events, sink.told, (), str(failure))
     left = sink.epochs_to_come(session.state.epoch)
     if left:
         done = len(events) - len(left)
         return compare(left, [], done + 1, events[:done])
     return None
-
-
-def _ran_past(events: Sequence[DomainEvent], ended: RecordingEnded) -> Divergence:
-    """The replay wants what the recording of this epoch does not hold: it took another course in this epoch."""
-    position = next(i for i, event in enumerate(events, start=1) if event.epoch >= ended.epoch)
-    epoch_events = [event for event in events if event.epoch == ended.epoch]
-    divergence = compare(epoch_events, [], position, events[: position - 1])
-    assert divergence is not None
-    return divergence.model_copy(
-        update={
-            "replayed_topic": f"a call for {ended.wanted}",
-            "cause": "the engine asks the trainer for something else",
-        }
-    )
-
-
-def _not_borne(events: Sequence[DomainEvent], told: int, failure: PolicyFailed) -> Divergence:
-    """A policy cannot take its place: at the planting, at the place that is started from, or at a fork."""
-    divergence = compare(events[told : told + 1], [], told + 1, events[:told])
-    assert divergence is not None
-    return divergence.model_copy(update={"cause": str(failure)})
 
 
 def _cast(

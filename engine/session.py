@@ -145,6 +145,11 @@ class Session:
         self._trainer.amend(forked.header)
         self._record(forked)
 
+    @property
+    def unsealed(self) -> tuple[DomainEvent, ...]:
+        """What has happened in the epoch under way: something only where an epoch was left half-way through."""
+        return tuple(self._open)
+
     def snapshot(self) -> str:
         """The content hash of a checkpoint of this boundary, which is saved but is no part of the run."""
         return self._trainer.checkpoint(Epoch(self.state.epoch), self.memories.to_json()).checkpoint

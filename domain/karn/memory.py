@@ -12,7 +12,7 @@ from domain.karn.features import features
 from domain.karn.learned_reward import LearnedReward
 from domain.karn.operator_bandit import REFUSED, OperatorBandit
 from domain.karn.policy import KarnObservation
-from domain.karn.reward_model import FAILURE, GAIN, certified_reward, reward
+from domain.karn.reward_model import FAILURE, certified_reward, reward
 from domain.urza.library import BlueprintLibrary
 from domain.urza.record import BlueprintRecord
 from domain.values import Value
@@ -81,8 +81,9 @@ def _certified(
     if certificate is not None:
         if parent is not None and parent.certificate is not None and record.mutation is not None:
             bandit = bandit.after(record.mutation, certified_reward(record) - certified_reward(parent))
-        gain = dict(certificate.wep).get(GAIN, math.nan) if certificate.passed else FAILURE
-        model = None if model is None else model.after(features(record.graph, reads), gain)
+        gain = certificate.gain if certificate.passed else FAILURE
+        if model is not None and gain is not None:
+            model = model.after(features(record.graph, reads), gain)
     if model is not None and record.statistics.measured and not reported:
         model = model.after(features(record.graph, reads, in_the_field=True), record.statistics.mean_gain)
     return memory.model_copy(update={"bandit": bandit, "model": model})

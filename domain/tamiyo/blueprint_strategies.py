@@ -135,7 +135,7 @@ def _sifted(seed: SeedId, state: RunState, memory: TamiyoMemory, only: str | Non
     if barred and not kept and config.when_all_penalised == "rotate":
         return _Sifted(tuple(barred), _vetoed(each for each in dropped if each[0] not in barred), rotating=True)
     # Under NONE a shortlist would be a bias.
-    short = tuple(kept) if strategy is _Strategy.NONE else shortlist(kept, config)
+    short = tuple(kept) if strategy is _Strategy.NONE else shortlist(kept, state.library, config)
     missed = ((record, "not on the shortlist") for record in kept if record not in short)
     return _Sifted(short, _vetoed((*dropped, *missed)))
 

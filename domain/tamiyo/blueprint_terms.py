@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 from domain.blueprint import Op
 from domain.commands import Reads
@@ -16,11 +16,9 @@ from domain.identifiers import BlueprintId, SeedId
 from domain.run import RunState
 from domain.shapes import flops, parameter_count
 from domain.tamiyo.config import TamiyoConfig
+from domain.tamiyo.expectations import PRIOR_USES, expectation
 from domain.urza.catalogue import JOULES_PER_FLOP, SAMPLES_PER_SECOND
 from domain.urza.record import BlueprintRecord
-
-PRIOR_USES: Final = 2.0
-"""How many uses an estimate weighs as much as, against what field reports measured."""
 
 
 @final
@@ -52,24 +50,6 @@ def reads_of(record: BlueprintRecord, config: TamiyoConfig) -> Reads:
     return config.reads_preference or record.metadata.default_reads
 
 
-def expected_gain(record: BlueprintRecord) -> float:
-    """Gain in accuracy to expect, [-1, 1]: the estimate, moved by what field reports measured."""
-    estimate, statistics = record.metadata.estimates.past_accuracy_gain_estimate, record.statistics
-    return (PRIOR_USES * estimate + statistics.measured * statistics.mean_gain) / (PRIOR_USES + statistics.measured)
-
-
-def expected_failure(record: BlueprintRecord) -> float:
-    """Chance of failing, [0, 1]: the risk score, moved by how many adaptations failed."""
-    statistics = record.statistics
-    failures = statistics.culled + statistics.rolled_back
-    return (PRIOR_USES * record.metadata.urabrask.risk_score + failures) / (PRIOR_USES + statistics.uses)
-
-
-def profile_score(record: BlueprintRecord) -> float:
-    """How good its evaluation profile is, whatever the strategy: the gain to expect of it, failures counting as none."""
-    return expected_gain(record) * (1.0 - expected_failure(record))
-
-
 def terms(records: Sequence[BlueprintRecord], seed: SeedId, state: RunState) -> dict[BlueprintId, Terms]:
     """Each record's terms, normalised by the largest among ``records``. All of them must fit the slot."""
     config, layer = state.started.tamiyo_config, state.layer(seed.layer)
@@ -80,7 +60,8 @@ def terms(records: Sequence[BlueprintRecord], seed: SeedId, state: RunState) -> 
     operations = [flops(record.graph, read=read, chunk=chunk) for record, read in slots]
     hardware = state.started.hardware
     timed = hardware.compute_capacity_tflops > 0
-    gain_max = max((expected_gain(record) for record in records), default=0.0)
+    expected = [expectation(record, state.library) for record in records]
+    gain_max = max((each.gain for each in expected), default=0.0)
     variance_max = max((record.statistics.mean_gradient_variance for record in records), default=0.0)
     size = _less(sizes)
     cost = _less([_joules(record, count) for record, count in zip(records, operations, strict=True)])
@@ -89,9 +70,9 @@ def terms(records: Sequence[BlueprintRecord], seed: SeedId, state: RunState) -> 
     rarity = _rarity(records)
     return {
         record.blueprint_id: Terms(
-            accuracy=max(expected_gain(record), 0.0) / gain_max if gain_max > 0 else 0.0,
+            accuracy=max(expected[at].gain, 0.0) / gain_max if gain_max > 0 else 0.0,
             stability=_stability(record, variance_max),
-            risk=1.0 - expected_failure(record),
+            risk=1.0 - expected[at].failure,
             size=size[at],
             novelty=(max(rarity[at], min(record.metadata.karn.novelty_score, 1.0)) + _untried(record)) / 2,
             cost=cost[at],

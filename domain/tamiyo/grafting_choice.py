@@ -29,7 +29,10 @@ from domain.urza.record import BlueprintRecord
 EPOCHS_JUDGED: Final = 5
 EPOCHS_NEEDED: Final = 3
 JUMPY_CHANGE: Final = 0.10
-"""Mean relative change of validation loss from epoch to epoch, up or down, that calls for caution."""
+"""Mean relative change of validation loss from epoch to epoch that calls for caution.
+
+Up or down before rule R10; since then what it fell altogether is taken off, so that a loss that only falls is no alarm.
+"""
 CALM_CHANGE: Final = 0.01
 """The same, under which the network counts as stable."""
 FALLING: Final = -0.02
@@ -47,7 +50,12 @@ def as_the_network_asks(record: BlueprintRecord, site: Site, observation: Observ
     state = observation.state
     layer = layer_report(observation, site.seed.layer)
     strategy, why = choose_grafting(
-        record, state.recent, layer, state.started.tamiyo_config, delicacy(record, site.seed, state)
+        record,
+        state.recent,
+        layer,
+        state.started.tamiyo_config,
+        delicacy(record, site.seed, state),
+        is_fall_alarming=Rule.GRAFTING_REVIEWED not in state.started.rules,
     )
     return strategy, f"; {strategy.value}, {why}"
 
@@ -63,17 +71,20 @@ def choose_grafting(
     report: LayerHealthReport | None,
     config: TamiyoConfig,
     delicate: str | None = None,
+    *,
+    is_fall_alarming: bool = False,
 ) -> tuple[GraftingStrategy, str]:
     """A strategy and the reason for it. ``metrics``: the last epochs', oldest first; ``report``: the slot's layer's.
 
     ``delicate`` is why the blueprint itself asks for caution, None where it does not; see ``delicacy``.
+    ``is_fall_alarming``: a loss that falls fast counts as one that jumps, as before rule R10.
     """
     if record.metadata.risky:
         return GraftingStrategy.DRIFT_CONTROLLED, "the blueprint is risky"
     changes = _changes([entry.validation_loss for entry in metrics[-EPOCHS_JUDGED:]])
     if len(changes) < EPOCHS_NEEDED - 1:
         return config.default_grafting_strategy, "too few finite losses to judge the network by"
-    alarm = _alarm(changes, report)
+    alarm = _alarm(_swing(changes) if is_fall_alarming else _unrest(changes), report)
     if alarm is not None:
         return alarm
     if record.certificate is not None:
@@ -101,7 +112,7 @@ def turned(
     changes = _changes([entry.validation_loss for entry in metrics[-EPOCHS_JUDGED:]])
     if len(changes) < EPOCHS_NEEDED - 1:
         return None
-    alarm = _alarm(changes, report)
+    alarm = _alarm(_unrest(changes), report)
     if alarm is not None:
         return alarm if alarm[0] is not now else None
     if now not in CAUTIOUS or _swing(changes) > CALM_CHANGE:
@@ -129,9 +140,9 @@ def layer_report(observation: Observation, layer: int) -> LayerHealthReport | No
     return next((report for report in observation.reports if report.layer == layer), None)
 
 
-def _alarm(changes: Sequence[float], report: LayerHealthReport | None) -> tuple[GraftingStrategy, str] | None:
+def _alarm(swing: float, report: LayerHealthReport | None) -> tuple[GraftingStrategy, str] | None:
     """What of the network calls for caution, whatever the blueprint: exploding gradients, or a loss that jumps."""
-    norm, swing = _largest_norm(report), _swing(changes)
+    norm = _largest_norm(report)
     if not norm <= EXPLODING_GRADIENT:
         return GraftingStrategy.GRAD_NORM_GATED, f"a gradient norm of {norm:.3g} in the layer"
     if swing > JUMPY_CHANGE:
@@ -142,6 +153,11 @@ def _alarm(changes: Sequence[float], report: LayerHealthReport | None) -> tuple[
 def _swing(changes: Sequence[float]) -> float:
     """Mean size of the changes."""
     return math.fsum(abs(change) for change in changes) / len(changes)
+
+
+def _unrest(changes: Sequence[float]) -> float:
+    """The swing without what the loss fell altogether: nothing where it only falls, all where it rises or comes back."""
+    return _swing(changes) + min(0.0, math.fsum(changes) / len(changes))
 
 
 def _changes(losses: Sequence[float]) -> list[float]:

@@ -33,13 +33,14 @@ def _due(seed: Seed, state: RunState) -> Decision | None:
         return _ordered(
             Recover(seed=name), f"seed {name} recovers after {seed.faults} faults in consecutive epochs", urgency=0.9
         )
-    result = forward_gate(seed, state.boundary(name))
+    at = state.boundary(name)
+    result = forward_gate(seed, at)
     if result is None or result.gate is Gate.COMMANDED:
         return None
     if result.passed:
         text = f"seed {name} passes {result.gate.value}: {result.message}"
         return _ordered(Advance(seed=name, gate=result.gate), text)
-    problem = state.evidence(name).blueprint_problem if seed.stage is Stage.LOADING else None
+    problem = at.evidence.blueprint_problem  # of a seed in LOADING; no other has any
     if problem is not None and profile.edge(seed.stage, Gate.CANCEL) is not None:
         return _ordered(Cancel(seed=name), f"seed {name} cannot be loaded: {problem}")
     window, age = state.started.gates.window(seed.stage), state.epoch - seed.since

@@ -6,8 +6,9 @@ never change (a state, a library's records, a graph) and is told apart by their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import compress
 from typing import Final, Generic, TypeVar, final
 
 from domain.blueprint import BlueprintGraph, blueprint_id
@@ -55,21 +56,35 @@ def _legal_actions(of: _Same[RunState], taken: frozenset[SeedId]) -> LegalAction
     state = of.held
     if places_free(state) <= len(taken):
         return LegalActions()
-    unfree = taken | {name for name, seed in state.seeds.items() if not seed.may_germinate(state.epoch)}
+    unfree: dict[int, list[int]] = {}
+    for name in (*taken, *(name for name, seed in state.seeds.items() if not seed.may_germinate(state.epoch))):
+        unfree.setdefault(name.layer, []).append(name.index)
     records, preference = _Same(state.library.records), state.started.tamiyo_config.reads_preference
     plots = []
     for layer in state.started.layout:
         for width, slots in _slots(layer):  # slots of one layer and width take the same blueprints
-            seeds = tuple(slot for slot in slots if slot not in unfree) if unfree else slots
+            seeds = _left(slots, unfree.get(layer.layer, ()))
             plants = _plants(records, preference, layer.inputs, layer.outputs, width) if seeds else ()
             if plants:
-                plots.append(Plot(seeds=seeds, plants=plants, graftings=GRAFTINGS))
+                # Unvalidated: it is made of what was, and a large layer would be looked through seed by seed.
+                plots.append(Plot.model_construct(seeds=seeds, plants=plants, graftings=GRAFTINGS))
     return LegalActions(plots=tuple(plots))
+
+
+def _left(slots: tuple[SeedId, ...], unfree: Sequence[int]) -> tuple[SeedId, ...]:
+    """Slots that follow each other less those of these indices: to ask each of a large layer would be dear."""
+    if not unfree:
+        return slots
+    free, first = bytearray(b"\x01") * len(slots), slots[0].index
+    for index in unfree:
+        if first <= index < first + len(slots):
+            free[index - first] = False
+    return tuple(compress(slots, free))
 
 
 @lru_cache(maxsize=1024)
 def _slots(layer: LayerLayout) -> tuple[tuple[int, tuple[SeedId, ...]], ...]:
-    """The seeds of a layer by the width of their chunks, in order."""
+    """The seeds of a layer by the width of their chunks, in order: wider ones come first, so each lot is in one piece."""
     found: dict[int, list[SeedId]] = {}
     for index in range(layer.seeds):
         found.setdefault(layer.chunk_width(index), []).append(SeedId(layer=layer.layer, index=index))

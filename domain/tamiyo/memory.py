@@ -80,7 +80,7 @@ def remember(memory: TamiyoMemory, state: RunState, config: TamiyoConfig) -> Tam
     plateau = memory.plateau.after(accuracy, config.min_improvement_delta, config.plateau_reference)
     return TamiyoMemory(
         plateau=plateau.restarted(accuracy) if concluded else plateau,
-        open_adaptations=_open_adaptations(state),
+        open_adaptations=_open_adaptations(memory, state),
         penalties=_penalties(memory, failed),
         failed_at=state.epoch if failed else memory.failed_at,
         performances=() if config.seed_selection is SeedSelection.NEED else _performances(memory, state),
@@ -105,17 +105,25 @@ def _has_failed(entry: OpenAdaptation, state: RunState) -> bool:
     return marked and seed.stage is not Stage.FOSSILIZED
 
 
-def _open_adaptations(state: RunState) -> tuple[OpenAdaptation, ...]:
-    return tuple(
-        OpenAdaptation(
-            seed=name,
-            attempt=seed.adaptation.attempt,
-            blueprint_id=seed.adaptation.blueprint_id,
-            embargoed_until=seed.embargoed_until,
-        )
-        for name, seed in sorted(state.seeds.items(), key=lambda item: item[0])
-        if seed.adaptation is not None and seed.adaptation.outcome is None
-    )
+def _open_adaptations(memory: TamiyoMemory, state: RunState) -> tuple[OpenAdaptation, ...]:
+    """Those of the state, by seed. One that was remembered stays as it is: there may be a thousand of them."""
+    known = {entry.seed: entry for entry in memory.open_adaptations}
+    found = []
+    for name in sorted(state.seeds, key=lambda name: (name.layer, name.index)):
+        seed, entry = state.seeds[name], known.get(name)
+        adaptation = seed.adaptation
+        if adaptation is None or adaptation.outcome is not None:
+            continue
+        now = (adaptation.attempt, adaptation.blueprint_id, seed.embargoed_until)
+        if entry is None or (entry.attempt, entry.blueprint_id, entry.embargoed_until) != now:
+            entry = OpenAdaptation(
+                seed=name,
+                attempt=adaptation.attempt,
+                blueprint_id=adaptation.blueprint_id,
+                embargoed_until=seed.embargoed_until,
+            )
+        found.append(entry)
+    return tuple(found)
 
 
 def _penalties(memory: TamiyoMemory, failed: list[OpenAdaptation]) -> tuple[Penalty, ...]:

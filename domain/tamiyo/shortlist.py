@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.tamiyo.blueprint_terms import operations_of, profile_score
+from domain.tamiyo.blueprint_terms import operations_of
 from domain.tamiyo.config import TamiyoConfig
+from domain.tamiyo.expectations import expectation
+from domain.urza.library import BlueprintLibrary
 from domain.urza.record import BlueprintRecord
 
 
-def shortlist(records: Sequence[BlueprintRecord], config: TamiyoConfig) -> tuple[BlueprintRecord, ...]:
+def shortlist(
+    records: Sequence[BlueprintRecord], library: BlueprintLibrary, config: TamiyoConfig
+) -> tuple[BlueprintRecord, ...]:
     """``shortlist_size`` records by profile and ``shortlist_sample`` unlike them; all where there are no more.
 
     In the order of ``records``. Equal profiles go to the lower number. The sample draws nothing: again and again it takes
@@ -20,7 +24,7 @@ def shortlist(records: Sequence[BlueprintRecord], config: TamiyoConfig) -> tuple
     """
     if len(records) <= config.shortlist_size:
         return tuple(records)
-    by_profile = sorted(records, key=lambda record: (-profile_score(record), record.number))
+    by_profile = sorted(records, key=lambda record: (-expectation(record, library).profile, record.number))
     taken, rest = by_profile[: config.shortlist_size], by_profile[config.shortlist_size :]
     distance = [min(_distance(record, other) for other in taken) for record in rest]
     for _ in range(min(config.shortlist_sample, len(rest))):

@@ -11,6 +11,9 @@ from domain.blueprint import WEP, ConfidenceLevel
 from domain.commands import GraftingStrategy
 from domain.values import Value
 
+GAIN: Final = "dynamic.gain"
+"""Key of the gain in a weighted evaluation profile."""
+
 
 @final
 class CrucibleStage(Enum):
@@ -74,6 +77,11 @@ class Certificate(Value):
     path: DeploymentPath | None = Field(default=None, exclude_if=lambda path: path is None)
     risk_model: str = Field(default="", exclude_if=lambda digest: not digest)
     """Hash of the model that gave the risk score."""
+
+    @property
+    def gain(self) -> float | None:
+        """Accuracy gained on the crucible's tasks, [-1, 1]; None where that was not measured or is no number."""
+        return dict(self.wep).get(GAIN)
 
 
 _MEASURED: Final = ("dynamic.", "robustness.")

@@ -6,10 +6,10 @@ What can be asked of it is in ``commands.py``; ``evolve(library, event) -> libra
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, final
 
 from domain.blueprint import BlueprintMetadata, LifecycleState
@@ -44,12 +44,19 @@ class UnknownBlueprint(LookupError):
 class BlueprintLibrary:
     """Every blueprint ever registered, in order of registration. A fold of library events and field reports."""
 
-    records: Mapping[BlueprintId, BlueprintRecord] = field(default_factory=dict)
-    """By id, in order of number. Never changed in place."""
+    records: MappingProxyType[BlueprintId, BlueprintRecord] = field(default_factory=lambda: MappingProxyType({}))
+    """By id, in order of number. Policies are handed the library itself, so there is no changing it in place."""
     head: str = GENESIS
     """Hash of the newest entry of the provenance chain."""
     risk_model: RiskModel | None = None
     """What scores risks; None for the prior."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process is sent: such a mapping cannot be pickled."""
+        return self.__dict__ | {"records": dict(self.records)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"records": MappingProxyType(state["records"])})
 
     def __len__(self) -> int:
         return len(self.records)
@@ -138,7 +145,7 @@ def evolve(library: BlueprintLibrary, event: DomainEvent) -> BlueprintLibrary:
 
 
 def _with(library: BlueprintLibrary, record: BlueprintRecord, head: str) -> BlueprintLibrary:
-    return replace(library, records={**library.records, record.blueprint_id: record}, head=head)
+    return replace(library, records=MappingProxyType(library.records | {record.blueprint_id: record}), head=head)
 
 
 def _battled(library: BlueprintLibrary, event: BlueprintBattled) -> BlueprintLibrary:

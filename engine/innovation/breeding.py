@@ -138,6 +138,11 @@ class Breeding:
         return summary
 
     @property
+    def unsealed(self) -> tuple[DomainEvent, ...]:
+        """What has happened in the generation under way: something only where one was left half-way through."""
+        return tuple(self._open)
+
+    @property
     def _library(self) -> BlueprintLibrary:
         return self.state.library
 

@@ -25,7 +25,7 @@ from domain.urza.library import BlueprintLibrary
 from domain.urza.provenance import planted_library
 from domain.urza.record import BlueprintRecord
 from engine.controllers import PolicyFailed
-from engine.divergence import Divergence, compare
+from engine.divergence import Divergence, compare, stopped
 from engine.innovation.breeding import Breeding, Finished, Ground
 from engine.replay import ComparingSink, Diverged
 
@@ -88,6 +88,7 @@ def replay(
     started = events[0]
     assert isinstance(started, EvolutionStarted), "an evolution opens with its header"
     ground = Ground(field=recalled, crucible=recalled, risk=recalled.risk, worth=worth)
+    breeding: Breeding | None = None
     try:
         breeding = Breeding(karn, sink, ground)
         breeding.plant(started.header, planted_library(events))
@@ -96,8 +97,5 @@ def replay(
     except Diverged as diverged:
         return diverged.divergence
     except (NotRecorded, PolicyFailed) as error:
-        told = sink.told
-        divergence = compare(events[told : told + 1], [], told + 1, events[:told])
-        assert divergence is not None
-        return divergence.model_copy(update={"cause": str(error)})
+        return stopped(events, sink.told, () if breeding is None else breeding.unsealed, str(error))
     return None

@@ -5,6 +5,7 @@ A journal file has one folder a run beside it, which is here; a journal on a ser
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -74,6 +75,13 @@ def decrypted(digest: str, stored: bytes, cipher: Cipher | None) -> bytes:
         raise BlobDamaged(f"blob {digest} is damaged: it cannot be decrypted; restore it from a copy") from error
 
 
+def unwritten(path: Path, error: OSError) -> StorageFailed:
+    """Why ``path`` could not be written, and what to do about it."""
+    is_forbidden = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+    way_out = "make the folder writable" if is_forbidden else "free some space"
+    return StorageFailed(f"cannot write {path}: {error.strerror}; {way_out} or choose another folder")
+
+
 def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
     """Put ``parts``, one after the other, at ``path``, whole or not at all, on the disk when this returns. Raises StorageFailed."""
     if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
@@ -84,9 +92,7 @@ def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
         writing = path.with_name(f".writing-{secrets.token_hex(8)}")
         file = writing.open("xb")
     except OSError as error:
-        raise StorageFailed(
-            f"cannot write {path}: {error.strerror}; free some space or choose another folder"
-        ) from error
+        raise unwritten(path, error) from error
     try:
         with file:
             file.writelines(parts)
@@ -97,9 +103,7 @@ def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
         writing.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        raise StorageFailed(
-            f"cannot write {path}: {error.strerror}; free some space or choose another folder"
-        ) from error
+        raise unwritten(path, error) from error
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

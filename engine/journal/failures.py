@@ -17,6 +17,18 @@ _PRIMARY: Final = 0xFF
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT})
 
+_FREE_SPACE: Final = "free some space or choose another place"
+
+_WAYS_OUT: Final = {
+    sqlite3.SQLITE_READONLY: "the file may only be read: make it writable or choose another journal",
+    sqlite3.SQLITE_READONLY_DIRECTORY: (
+        "its folder may only be read, and even looking writes beside the file: "
+        "make the folder writable or copy all of it to one that is"
+    ),
+    sqlite3.SQLITE_CANTOPEN: "see that the file and its folder may be read and written, or choose another place",
+}
+"""By SQLite's extended code, else by the plain one: what a person can do where freeing space is no help."""
+
 _SERVER_BUSY: Final = frozenset({"55P03", "40P01", "40001", "57014", "53300"})
 """A lock not given in time, a deadlock, a serialisation failure, a statement cancelled, too many connections."""
 
@@ -43,14 +55,16 @@ def _ours(name: str, error: Exception) -> JournalError:
         cause = cause.__cause__
     if hasattr(cause, "sqlstate"):
         return _of_a_server(name, cause.sqlstate or "", cause)
-    code = (getattr(cause, "sqlite_errorcode", None) or 0) & _PRIMARY
+    extended = getattr(cause, "sqlite_errorcode", None) or 0
+    code = extended & _PRIMARY
     if code in _BUSY:
         return JournalBusy(f"{name} is in use by another process; try again when it is done")
     if code in _DAMAGED:
         return JournalDamaged(name, Damage(1, 1, "the file can be read", str(cause)))
     if code == sqlite3.SQLITE_NOTADB:
         return NotAJournal(f"{name} is no SQLite file, so no journal; name another file or a new one")
-    return StorageFailed(f"{name} could not be used: {cause}; free some space or choose another place")
+    way_out = _WAYS_OUT.get(extended) or _WAYS_OUT.get(code, _FREE_SPACE)
+    return StorageFailed(f"{name} could not be used: {cause}; {way_out}")
 
 
 def _of_a_server(name: str, state: str, cause: BaseException) -> JournalError:

@@ -28,7 +28,7 @@ def evolution_table(results: Sequence[EvolutionResult]) -> list[str]:
     width = max(len(found.evolution) for found in results)
     return [
         f"{found.evolution:{width}}  generation {found.generation} of {found.generations}  "
-        f"{found.summaries[-1].library_size if found.summaries else 0:3} on offer  {found.digest[:16]}"
+        f"{found.on_offer:3} on offer  {found.digest[:16]}"
         for found in results
     ]
 

@@ -33,6 +33,8 @@ class EvolutionResult(Value):
     """The last one that is sealed."""
     generations: int
     """How many there are to be."""
+    on_offer: int
+    """Blueprints that its library offers now."""
     summaries: tuple[GenerationSummary, ...]
 
 
@@ -80,19 +82,22 @@ def results(journal: Journal) -> list[EvolutionResult]:
 
 def result(journal: Journal, name: str) -> EvolutionResult:
     """A recorded evolution. Raises BadInput."""
-    started = _started(journal, name)
+    header = _started(journal, name).header
     head = journal.heads(name)[-1]
     topics = frozenset(journal.codec.topics(GenerationClosed))
     closed = journal.select(name, lambda topic, body: topic in topics)
+    summaries = tuple(event.summary for event in closed if isinstance(event, GenerationClosed))
     return EvolutionResult(
         evolution=name,
-        scenarios=started.header.scenarios,
-        karn=started.header.karn.name,
-        key=started.header.run_key,
+        scenarios=header.scenarios,
+        karn=header.karn.name,
+        key=header.run_key,
         digest=head.digest,
         generation=head.epoch,
-        generations=started.header.generations,
-        summaries=tuple(event.summary for event in closed if isinstance(event, GenerationClosed)),
+        generations=header.generations,
+        # The planting has no summary; it is short enough to be rebuilt.
+        on_offer=summaries[-1].library_size if summaries else len(state_at(journal, name).library.offered()),
+        summaries=summaries,
     )
 
 

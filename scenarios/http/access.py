@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, final
 
-from fastapi import Depends, HTTPException, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 
 from scenarios.http.system import System
 
-_bearer = HTTPBearer(auto_error=False, description="The token that `regrow serve` was started with.")
+BEARER: Final = HTTPBearer(auto_error=False, description="The token that `regrow serve` was started with.")
 
 
 def system_of(request: Request) -> System:
@@ -19,12 +21,25 @@ def system_of(request: Request) -> System:
     return found
 
 
-def _operator(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+@final
+class OperatorsRoute(APIRoute):
+    """A route for who holds the token. Asked before the body is read: a dependency would be asked after it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler behind the question for the token."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            await _admit(request)
+            return await handle(request)
+
+        return guarded
+
+
+async def _admit(request: Request) -> None:
     """Raises 401 without a token and 403 with a wrong one."""
+    given = await BEARER(request)
     if given is None:
         raise HTTPException(401, "this needs the token: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
     if not secrets.compare_digest(given.credentials.encode(), request.app.state.token.encode()):
         raise HTTPException(403, "this is not the token that `regrow serve` was started with")
-
-
-Operator = Annotated[None, Depends(_operator)]

@@ -33,6 +33,7 @@ def application(journal: Journal, token: str) -> FastAPI:
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
     app.include_router(urza.router)
     app.include_router(tamiyo.router)
+    app.include_router(tamiyo.control)
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(UnknownBlueprint, _not_found)
     app.add_exception_handler(RunMissing, _not_found)

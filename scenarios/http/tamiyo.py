@@ -9,11 +9,17 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.identifiers import SeedId
-from scenarios.http.access import Operator, system_of
+from scenarios.http.access import BEARER, OperatorsRoute, system_of
 from scenarios.http.system import Standing, System
 from scenarios.runs.orders import GrowthOrder
 
 router = APIRouter(prefix="/api/v1", tags=["Tamiyo"])
+control = APIRouter(
+    prefix="/api/v1/control",
+    tags=["Tamiyo"],
+    route_class=OperatorsRoute,
+    dependencies=[Depends(BEARER)],  # asks nothing: it puts the token into the description
+)
 Run = Annotated[str | None, Query(description="A run's id; the newest run where none is given.")]
 
 
@@ -101,14 +107,14 @@ def health_map(system: Annotated[System, Depends(system_of)], run: Run = None) -
     return HealthMap(run=standing.run, epoch=standing.state.epoch, seeds=seeds)
 
 
-@router.post("/control/pause", status_code=202)
-def pause(steering: Steering, system: Annotated[System, Depends(system_of)], _: Operator, run: Run = None) -> Accepted:
+@control.post("/pause", status_code=202)
+def pause(steering: Steering, system: Annotated[System, Depends(system_of)], run: Run = None) -> Accepted:
     """No new adaptation from the next boundary on; what has begun goes on."""
     return _steer(system, run, steering, paused=True)
 
 
-@router.post("/control/resume", status_code=202)
-def resume(steering: Steering, system: Annotated[System, Depends(system_of)], _: Operator, run: Run = None) -> Accepted:
+@control.post("/resume", status_code=202)
+def resume(steering: Steering, system: Annotated[System, Depends(system_of)], run: Run = None) -> Accepted:
     """Growth goes on from the next boundary."""
     return _steer(system, run, steering, paused=False)
 

@@ -17,7 +17,20 @@ USAGE, DAMAGED = 2, 5
 HASTY = ("--set", "tamiyo_config.plateau_patience=3", "--set", "tamiyo_config.reserve_epochs=5", "--epochs", "24")
 KARN = ("--karn", "evolution?unprompted=true")
 TINY = ("xor4", *HASTY, *KARN, "--generations", "2", "--runs", "1", "--candidates", "2", "--key", "1", "--workers", "1")
+IDLY = ("xor4", "--epochs", "2", "--runs", "1", "--workers", "1", "--karn", "idle.py:Idle")
 LOOK_S = 0.02
+
+IDLE = """
+from domain.tamiyo.policy import NoMemory
+
+
+class Idle:
+    def initial(self):
+        return NoMemory()
+
+    def step(self, observation, memory, random):
+        raise NotImplementedError
+"""
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +65,21 @@ def test_an_evolution_answers_with_a_summary_a_generation(shell: Shell, evolved:
     assert [summary["generation"] for summary in evolved["summaries"]] == [1, 2]
     assert all(summary["proposed"] <= 2 for summary in evolved["summaries"])
     assert evolved["generation"] == evolved["generations"] == 2
+    assert evolved["on_offer"] == evolved["summaries"][-1]["library_size"]
     assert evolved["digest"] in told.out and len(told.out.splitlines()) == 5
     assert said(shell, "evolutions") == [evolved], "the same evolution again records nothing"
+
+
+def test_what_failed_in_its_first_generation_offers_what_it_was_planted_with(tmp_path: Path) -> None:
+    elsewhere = Shell(tmp_path)
+    (tmp_path / "idle.py").write_text(IDLE)
+    refused = elsewhere.inside("evolve", *IDLY)
+    told = elsewhere.inside("evolutions")
+    (found,) = said(elsewhere, "evolutions")
+
+    assert refused.code == USAGE and "Idle raised NotImplementedError at epoch 1" in refused.err
+    assert (found["generation"], found["on_offer"]) == (0, 13)
+    assert "generation 0 of 6   13 on offer" in told.out
 
 
 def test_it_is_verified_to_rung_3_and_each_of_its_runs_to_rung_4(shell: Shell, evolved: Any) -> None:

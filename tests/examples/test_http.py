@@ -134,6 +134,19 @@ def test_steering_needs_the_token(client: TestClient) -> None:
     assert wrong.status_code == 403
 
 
+@pytest.mark.parametrize("content", [b"", b"not json", b'{"by": }', b"[1]", b'{"colour": "red"}', b"\xff"])
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_who_may_not_steer_is_not_told_what_is_wrong_with_the_order(
+    client: TestClient, content: bytes, verb: str
+) -> None:
+    typed = {"Content-Type": "application/json"}
+    path = f"/api/v1/control/{verb}?run=nobody"
+
+    assert client.post(path, content=content, headers=typed).status_code == 401
+    wrong = client.post(path, content=content, headers={**typed, "Authorization": "Bearer guess"})
+    assert wrong.status_code == 403
+
+
 def test_a_run_that_ended_can_be_steered_no_more(client: TestClient) -> None:
     answer = client.post("/api/v1/control/pause", json={}, headers=STEER)
 
@@ -144,6 +157,7 @@ def test_a_run_that_ended_can_be_steered_no_more(client: TestClient) -> None:
 def test_the_endpoints_describe_themselves(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
 
+    assert paths["/api/v1/control/pause"]["post"]["security"] == [{"HTTPBearer": []}]
     assert {"/api/v1/blueprints", "/api/v1/id_map", "/api/v1/system/status", "/api/v1/control/pause"} <= set(paths)
 
 

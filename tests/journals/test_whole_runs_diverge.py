@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.events import DecisionMade, DomainEvent, EpochCompleted, EpochSealed
+from domain.events import BlueprintProposed, DecisionMade, DomainEvent, EpochCompleted, EpochSealed
 from domain.header import Fingerprint
 from engine.replay import replay
 from engine.trainers.live import fingerprint as live_fingerprint
@@ -44,6 +44,34 @@ class Once:
             )
             decisions = (*decisions, Decision(command=command, reason="epoch 5 has come"))
         return Step(decisions, memory)
+'''
+
+KARN = '''
+"""Proposes what a file says that it finds."""
+
+from pathlib import Path
+
+from domain.blueprint import BlueprintMetadata
+from domain.karn.policy import KarnStep, Proposal
+from domain.tamiyo.policy import NoMemory
+from domain.urza.catalogue import residual_mlp
+
+WIDTHS = Path(__file__).with_name("widths.txt")
+
+
+class Reader:
+    def initial(self):
+        return NoMemory()
+
+    def step(self, observation, memory, random):
+        if observation.epoch != 2:
+            return KarnStep((), memory)
+        return KarnStep(tuple(proposal(width) for width in WIDTHS.read_text().split()), memory)
+
+
+def proposal(width):
+    metadata = BlueprintMetadata(name=f"mlp_{width}")
+    return Proposal(graph=residual_mlp(int(width)), metadata=metadata, reason="it is written")
 '''
 
 
@@ -98,6 +126,39 @@ def test_a_policy_edited_after_the_recording_diverges_where_it_decides_otherwise
     assert answer.complaint.startswith(f"{run} diverges at position {at}, epoch {epoch}: {topic}: ")
     told = shell.inside("verify", run)
     assert told.code == DIVERGED and "reached rung 2" in told.out and told.complaint == answer.complaint
+
+
+@pytest.mark.parametrize(
+    ("widths", "number", "topic", "path", "cause"),
+    [
+        ("41 50", 1, "blueprint-proposed", "blueprint_id", "the policy decides otherwise on equal reports"),
+        ("40 51", 2, "blueprint-proposed", "blueprint_id", "the policy decides otherwise on equal reports"),
+        ("40", 2, "blueprint-proposed", "topic", "takes another course from here"),
+        ("40 50 60", 3, "epoch-sealed", "topic", "takes another course from here"),
+    ],
+)
+def test_a_karn_that_is_not_pure_diverges_where_it_proposes_otherwise(
+    tmp_path: Path, widths: str, number: int, topic: str, path: str, cause: str
+) -> None:
+    (tmp_path / "reader.py").write_text(KARN, encoding="utf-8")
+    (tmp_path / "widths.txt").write_text("40 50", encoding="utf-8")
+    shell = Shell(tmp_path)
+    asked = ("run", "xor4", "--epochs", "3", "--tamiyo", "never_grow", "--karn", "reader.py:Reader", "--json")
+    run = shell.inside(*asked).document["run"]
+    assert shell.inside("verify", run, "--json").document["rung"] == 3
+    (tmp_path / "widths.txt").write_text(widths, encoding="utf-8")
+
+    answer = shell.inside("verify", run, "--json")
+    divergence = answer.document["divergence"]
+
+    events = events_of(tmp_path, run)
+    stops = BlueprintProposed, EpochSealed
+    at = [i for i, event in enumerate(events, start=1) if event.epoch == 2 and isinstance(event, stops)][number - 1]
+    assert (answer.code, answer.document["rung"]) == (DIVERGED, 2)
+    assert (divergence["position"], divergence["epoch"], divergence["recorded_topic"]) == (at, 2, topic)
+    assert divergence["last_common"] == f"position {at - 1}, {events[at - 2].TOPIC}"
+    assert divergence["fields"][0]["path"] == path
+    assert cause in divergence["cause"]
 
 
 def test_a_forged_decision_under_new_seals_is_intact_but_not_what_the_policy_decides(

@@ -89,9 +89,9 @@ def few_evidences(active: int, limit: int) -> list[Evidence]:
     )
     return [
         good,
-        good.model_copy(update={"trainable": False}),
-        good.model_copy(update={"epochs_in_stage": 0, "reconstruction_loss": None, "effect": -0.1, "stability": 0.5}),
-        good.model_copy(update={"blueprint_problem": "no such blueprint"}),
+        replace(good, trainable=False),
+        replace(good, epochs_in_stage=0, reconstruction_loss=None, effect=-0.1, stability=0.5),
+        replace(good, blueprint_problem="no such blueprint"),
     ]
 
 
@@ -169,7 +169,7 @@ def one_seeds_steps(
     strategies = (GraftingStrategy.FIXED_RAMP, GraftingStrategy.DRIFT_CONTROLLED)
     commands = [*orders(NAME, strategies), RollBack(seed=NAME), Wait()]
     for evidence in every_evidence():
-        at = boundary(evidence.model_copy(update={"alpha": alpha}))
+        at = boundary(replace(evidence, alpha=alpha))
         for command in commands:
             try:
                 events = decide(seed, command, at)
@@ -281,7 +281,7 @@ def world_steps(
         if seed.adaptation is not None and seed.adaptation.outcome is None:
             yield _rolled_back(state, name, boundary(evidences[0]))
         for evidence in evidences:
-            at = boundary(evidence.model_copy(update={"alpha": alpha}))
+            at = boundary(replace(evidence, alpha=alpha))
             for command in orders(name, (GraftingStrategy.FIXED_RAMP,)):
                 try:
                     yield of(name, *decide(seed, command, at))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -12,16 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.blueprint import (
+    BlueprintEstimates,
     BlueprintGraph,
     BlueprintMetadata,
     Combine,
     ConfidenceLevel,
+    KarnMetadata,
     Node,
     Op,
+    TamiyoMetadata,
+    UrabraskMetadata,
+    UrzaMetadata,
     blueprint_id,
     node,
     prune,
 )
+from domain.values import Value
 from tests.support.graphs import disguises, graphs
 
 READ = node("read", Op.READ)
@@ -152,6 +159,17 @@ def test_confidence_follows_risk(risk: float, level: ConfidenceLevel) -> None:
 def test_metadata_survives_json() -> None:
     metadata = BlueprintMetadata(name="residual_mlp")
     assert BlueprintMetadata.model_validate_json(metadata.model_dump_json()) == metadata
+
+
+@pytest.mark.parametrize("kind", [KarnMetadata, TamiyoMetadata, UrabraskMetadata, UrzaMetadata, BlueprintEstimates])
+@pytest.mark.parametrize("claim", [math.inf, -math.inf, math.nan])
+def test_no_number_that_is_claimed_of_a_blueprint_is_infinite_or_none_at_all(kind: type[Value], claim: float) -> None:
+    numbers = [name for name, field in kind.model_fields.items() if field.annotation is float]
+
+    assert numbers
+    for name in numbers:
+        with pytest.raises(ValueError, match=rf"{name}\n  Input should be"):
+            kind(**{name: claim})
 
 
 def test_reading_blueprints_needs_no_heavy_library() -> None:

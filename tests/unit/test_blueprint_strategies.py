@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from domain.run import RunState
 from domain.safety import SafetyConfig
 from domain.shapes import parameter_count
 from domain.tamiyo.blueprint_strategies import choose_blueprint
-from domain.tamiyo.blueprint_terms import Terms, expected_failure, expected_gain, operations_of, profile_score, terms
+from domain.tamiyo.blueprint_terms import Terms, operations_of, terms
 from domain.tamiyo.config import BlueprintSelectionStrategy, RiskLevel, TamiyoConfig, hybrid_mix
+from domain.tamiyo.expectations import expectation
 from domain.tamiyo.memory import Penalty, TamiyoMemory
 from domain.urza.record import BlueprintRecord
 
@@ -39,7 +41,7 @@ def with_record(run: RunState, name: str, **changes: Any) -> RunState:
     if "statistics" in changes:
         record = replace(record, statistics=changes.pop("statistics"))
     record = replace(record, metadata=record.metadata.model_copy(update=changes))
-    records = {**run.library.records, record.blueprint_id: record}
+    records = MappingProxyType(run.library.records | {record.blueprint_id: record})
     return replace(run, library=replace(run.library, records=records))
 
 
@@ -105,9 +107,10 @@ def test_each_strategy_chooses_the_best_by_its_own_terms(strategy: str) -> None:
 def test_accuracy_prefers_the_largest_gain_and_size_the_fewest_parameters() -> None:
     accurate = best(state(TamiyoConfig(blueprint_selection_strategy=BlueprintSelectionStrategy.ACCURACY)))
     small = best(state(TamiyoConfig(blueprint_selection_strategy=BlueprintSelectionStrategy.SIZE)))
-    gains = [expected_gain(record) for record in planted().library.offered()]
+    library = planted().library
+    gains = [expectation(record, library).gain for record in library.offered()]
 
-    assert expected_gain(accurate) == max(gains)
+    assert expectation(accurate, library).gain == max(gains)
     assert parameter_count(small.graph, read=4, chunk=4) == 0
 
 
@@ -149,19 +152,6 @@ def test_hardware_is_no_filter_when_it_is_not_enforced() -> None:
     free = state(TamiyoConfig(enforce_hardware_constraints=False), hardware=HardwareContext(memory_available_gb=1e-9))
 
     assert "GB" not in note(free, "residual_mlp")
-
-
-def test_field_reports_move_gain_and_risk_away_from_the_estimates() -> None:
-    record = planted().library.by_name("residual_mlp")
-    failed = replace(
-        record,
-        statistics=record.statistics.model_copy(update={"uses": 4, "culled": 4, "measured": 4, "mean_gain": -0.01}),
-    )
-
-    assert expected_gain(record) == record.metadata.estimates.past_accuracy_gain_estimate
-    assert expected_gain(failed) == pytest.approx((2 * expected_gain(record) + 4 * -0.01) / 6)
-    assert expected_failure(record) == record.metadata.urabrask.risk_score
-    assert expected_failure(failed) == pytest.approx((2 * expected_failure(record) + 4) / 6)
 
 
 def test_a_blueprint_that_failed_in_a_slot_is_scored_down_there_alone() -> None:
@@ -262,7 +252,8 @@ def test_a_shortlist_holds_the_best_profiles_and_some_that_are_unlike_them() -> 
     everything = [
         record for record, _ in choose_blueprint(SLOT, state(TamiyoConfig(shortlist_size=99)), NOTHING).ranked
     ]
-    best_profiles = sorted(everything, key=lambda record: (-profile_score(record), record.number))[:4]
+    profiles = {record.blueprint_id: expectation(record, run.library).profile for record in everything}
+    best_profiles = sorted(everything, key=lambda record: (-profiles[record.blueprint_id], record.number))[:4]
 
     short = [record for record, _ in choose_blueprint(SLOT, run, NOTHING).ranked]
 
@@ -284,10 +275,8 @@ def test_where_all_are_barred_nothing_is_tried_or_the_least_penalised_again() ->
         )
     )
     waiting, rotating = state(), state(TamiyoConfig(when_all_penalised="rotate"))
-    waiting, rotating = (
-        replace(run, library=replace(run.library, records={record.blueprint_id: record for record in only}))
-        for run in (waiting, rotating)
-    )
+    records = MappingProxyType({record.blueprint_id: record for record in only})
+    waiting, rotating = (replace(run, library=replace(run.library, records=records)) for run in (waiting, rotating))
 
     assert choose_blueprint(SLOT, waiting, memory).ranked == ()
     assert [(record.name, score) for record, score in choose_blueprint(SLOT, rotating, memory).ranked] == [

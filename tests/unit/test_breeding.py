@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
 import pytest
 
-from domain.blueprint import BlueprintMetadata
+from domain.blueprint import BlueprintMetadata, KarnMetadata
 from domain.events import (
     BlueprintBattled,
     BlueprintCertified,
@@ -26,7 +27,7 @@ from domain.evolution.state import EvolutionState, rebuild
 from domain.karn.policy import KarnObservation, KarnStep
 from domain.lifecycle import Outcome
 from domain.tamiyo.policy import Randomness
-from domain.urza.catalogue import INITIAL, registrations
+from domain.urza.catalogue import INITIAL, registrations, residual_mlp
 from domain.urza.kpis import CurationConfig
 from domain.urza.provenance import verify_provenance
 from engine.controllers import PolicyFailed
@@ -138,6 +139,9 @@ def test_a_memory_of_another_karn_is_refused() -> None:
         Breeding(WideningKarn(), Tape(), ground.ground()).resume(events, b'{"another": 1}')
 
 
+BOUNDLESS = KarnMetadata().model_copy(update={"novelty_score": math.inf})
+
+
 @final
 class CarelessKarn:
     """Proposes copies that were changed without being validated."""
@@ -160,6 +164,7 @@ class CarelessKarn:
         {"graph": "a graph"},
         {"metadata": None},
         {"metadata": BlueprintMetadata(name="mine").model_copy(update={"name": "../mine"})},
+        {"metadata": BlueprintMetadata(name="mine", karn=BOUNDLESS)},
         {"reason": 3},
         {"reason": "half a character \ud800"},
         {"propensity": float("nan")},
@@ -193,6 +198,39 @@ def test_a_replay_finds_a_proposal_that_karn_would_not_make() -> None:
 
     assert divergence is not None and divergence.position == index + 1
     assert divergence.fields[0].path == "reason"
+
+
+@final
+class FickleKarn:
+    """Proposes in generation 2 what was never tried, or fails there."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self._fails = fails
+        self._karn = WideningKarn()
+
+    def initial(self) -> Any:
+        return self._karn.initial()
+
+    def step(self, observation: KarnObservation, memory: Any, random: Randomness) -> KarnStep[Any]:
+        step = self._karn.step(observation, memory, random)
+        if observation.epoch != 2:
+            return step
+        if self._fails:
+            raise ArithmeticError
+        other = step.proposals[0].model_copy(update={"graph": residual_mlp(99)})
+        return KarnStep((other, *step.proposals[1:]), step.memory)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_replay_that_stops_half_way_through_a_generation_names_the_first_event_that_differs(fails: bool) -> None:
+    events, _, _ = bred()
+    proposed = next(event for event in events if isinstance(event, BlueprintProposed) and event.epoch == 2)
+    divergence = replay(events, FickleKarn(fails=fails), gain_of)
+
+    assert divergence is not None
+    assert divergence.position == events.index(proposed) + 1
+    assert divergence.recorded_topic == proposed.TOPIC
+    assert ("FickleKarn raised ArithmeticError" if fails else "the policy decides otherwise") in divergence.cause
 
 
 def test_every_generation_has_run_keys_of_its_own_and_every_evolution_of_a_key_the_same() -> None:

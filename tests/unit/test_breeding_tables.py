@@ -56,6 +56,7 @@ def test_the_tables_tell_of_every_karn_and_generation() -> None:
         digest="0" * 64,
         generation=3,
         generations=3,
+        on_offer=20,
         summaries=tuple(evolution([0.1, 0.2, 0.31])),
     )
     text = tables([("evolution?unprompted=true", [Bred(told, (0.01, 0.02), 72.0)])])

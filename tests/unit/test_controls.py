@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -222,7 +223,7 @@ def test_what_is_legal_is_what_the_lifecycle_would_let_through() -> None:
 def test_a_blueprint_that_is_not_what_it_is_named_after_is_never_legal() -> None:
     records = dict(STATE.library.records)
     (first, one), (second, other), *_ = records.items()
-    forged = {**records, first: replace(one, graph=other.graph)}
+    forged = MappingProxyType(records | {first: replace(one, graph=other.graph)})
     state = replace(STATE, library=replace(STATE.library, records=forged))
 
     plants = {plant.blueprint_id for plot in legal_actions(state).plots for plant in plot.plants}

@@ -16,7 +16,7 @@ from domain.commands import GraftingStrategy, Reads
 from domain.hardware import HardwareContext
 from domain.identifiers import Epoch
 from domain.lifecycle import Stage
-from domain.urabrask.certificate import Certificate, CrucibleStage, DeploymentPath, Examination, examination_of
+from domain.urabrask.certificate import GAIN, Certificate, CrucibleStage, DeploymentPath, Examination, examination_of
 from domain.urabrask.crucible import judge
 from domain.urza.catalogue import INITIAL, residual_mlp
 from domain.urza.library import BlueprintLibrary
@@ -51,7 +51,7 @@ def test_what_has_features_is_trusted_and_what_has_none_is_speculative(
     certificate = judged(candidate, examination, metadata.default_reads)
     assert certificate.passed
     assert (certificate.conf_level is not ConfidenceLevel.SPECULATIVE) == (metadata.name in TRUSTED)
-    assert (dict(certificate.wep)["dynamic.gain"] > 0.1) == (metadata.name in TRUSTED)
+    assert (dict(certificate.wep)[GAIN] > 0.05) == (metadata.name in TRUSTED)
     assert examination_of(certificate) == examination
 
 
@@ -76,7 +76,7 @@ def _fifths() -> BlueprintGraph:
     ("candidate", "stage", "words"),
     [
         (not_a_number(), CrucibleStage.DYNAMIC, "values that are not finite"),
-        (_negated(), CrucibleStage.DYNAMIC, "costs the host 0.28"),
+        (_negated(), CrucibleStage.DYNAMIC, "costs the host 0.137"),
         (_fifths(), CrucibleStage.DYNAMIC, "does not fit the crucible's slot: node 'line'"),
         (residual_mlp(5000), CrucibleStage.DYNAMIC, "operations a sample"),
         (exploding(), CrucibleStage.ROBUSTNESS, "gradient norm reached"),

@@ -143,6 +143,15 @@ def test_the_networks_condition_decides_between_the_four_strategies() -> None:
     assert choice([1.0, 1.03, 1.0, 1.03, 1.0]) is TamiyoConfig().grafting_strategy_selection
 
 
+def test_a_loss_that_only_falls_is_no_alarm_but_before_that_rule() -> None:
+    falling = [metrics(0.5, loss) for loss in (1.0, 0.8, 0.64, 0.5, 0.4)]
+
+    assert choose_grafting(MLP, falling, None, TamiyoConfig())[0] is GraftingStrategy.PERFORMANCE_LINKED
+    assert choice([1.0, 1.2, 1.44, 1.7, 2.0]) is GraftingStrategy.DRIFT_CONTROLLED, "one that only rises is one"
+    before = choose_grafting(MLP, falling, None, TamiyoConfig(), is_fall_alarming=True)
+    assert before == (GraftingStrategy.DRIFT_CONTROLLED, "validation loss jumps by 20.5% an epoch")
+
+
 def test_without_enough_finite_losses_the_default_is_used() -> None:
     config = TamiyoConfig(default_grafting_strategy=GraftingStrategy.PERFORMANCE_LINKED)
 
@@ -224,4 +233,5 @@ def test_a_ramp_turns_to_caution_in_alarm_and_back_to_a_fixed_one_in_calm() -> N
     assert turn(gated, calm) is fixed
     assert turn(GraftingStrategy.PERFORMANCE_LINKED, calm) is None
     assert turn(drift, [1.0, 1.05, 1.0, 1.05, 1.0]) is None, "neither alarming nor calm"
+    assert turn(fixed, [1.0, 0.8, 0.64, 0.5, 0.4]) is None, "the blend is doing good"
     assert turn(fixed, [1.0, math.nan, 1.0]) is None, "nothing to judge by"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,7 @@ def test_interest_makes_a_parent_more_likely() -> None:
     library = first_library()
     record = library.by_name("glu")
     liked = replace(record, statistics=record.statistics.model_copy(update={"tamiyo_interest": 1.0}))
-    loved = replace(library, records={**library.records, record.blueprint_id: liked})
+    loved = replace(library, records=MappingProxyType(library.records | {record.blueprint_id: liked}))
 
     odds = [
         next(each.odds for each in parents(held, LAYOUT, WEIGHTS, exotic=False) if each.record.name == "glu")
@@ -166,7 +167,7 @@ def test_draws_follow_the_odds() -> None:
 def test_a_library_without_diversity_turns_it_to_the_exotic() -> None:
     first = first_library()
     alike = [first.by_name(name).blueprint_id for name in ("residual_mlp", "wide_residual_mlp")]
-    narrow = replace(first, records={name: first.records[name] for name in alike})
+    narrow = replace(first, records=MappingProxyType({name: first.records[name] for name in alike}))
     varied = asked(Evolution(unprompted=True), first).proposals[0]
 
     exotic = asked(Evolution(unprompted=True), narrow).proposals[0]

@@ -16,7 +16,6 @@ from domain.karn.operator_bandit import REFUSED, OperatorBandit, best
 from domain.karn.reward_model import (
     ENERGY,
     FAILURE,
-    GAIN,
     LATENCY,
     LATENCY_SCALE,
     WEIGHTS,
@@ -27,6 +26,7 @@ from domain.karn.reward_model import (
     reward,
 )
 from domain.lifecycle import Outcome
+from domain.urabrask.certificate import GAIN
 from domain.urza.catalogue import INITIAL, registrations, residual_mlp
 from domain.urza.library import BlueprintLibrary, evolve
 from domain.urza.record import BlueprintRecord

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -192,3 +194,17 @@ def test_evolving_does_not_touch_the_library_before() -> None:
     evolve(library, report(ONE, Outcome.FOSSILIZED))
     evolve(library, decide(library, register(2), epoch=5))
     assert json.dumps(library.canonical()) == before
+
+
+def test_whoever_is_handed_the_library_cannot_change_what_it_holds() -> None:
+    library, _ = _after(register(1))
+    for held in (BlueprintLibrary(), library, evolve(library, report(ONE, Outcome.CULLED))):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            held.records[TWO] = library.records[ONE]  # type: ignore[index]
+
+
+def test_a_library_reaches_another_process_as_it_is_and_as_closed_to_changes() -> None:
+    library, _ = _after(register(1), register(2), Retire(blueprint_id=TWO, reason="unused"))
+    again = pickle.loads(pickle.dumps(library))
+    assert again == copy.deepcopy(library) == library
+    assert (again.text, type(again.records)) == (library.text, type(library.records))

@@ -1,8 +1,9 @@
 """What the live crucible would measure of a candidate, predicted from its graph: no torch, no randomness, no training.
 
 A prediction, not a measurement: it knows that learnt features behind a bend are what gains on tasks that no linear map
-can help, that more of them gain more, that reading only a narrow layer gains little, that depth is hard to train and
-that large factors make large gradients. The numbers are those that the live crucible gives for the catalogue.
+can help, that more of them gain more and a second bend behind the first more still, that reading only a narrow layer
+gains nothing and that large factors make large gradients. The numbers were fitted to what the live crucible measured of
+150 random children of the catalogue: mean error of a gain 0.05, rank correlation 0.67.
 """
 
 from __future__ import annotations
@@ -17,21 +18,18 @@ from domain.hardware import HardwareContext
 from domain.primitives import ACTIVATIONS, NORMS, PRODUCTS, WEIGHTED
 from domain.shapes import infer_shapes, is_trainable
 from domain.urabrask.certificate import Examination
-from domain.urabrask.profile import graph_depth
 from domain.urabrask.trials import SLOT, TaskTrial, examined, misfit, untried
 
-HOST_ACCURACY: Final = 0.722
+HOST_ACCURACY: Final = 0.619
 """Of the crucible's hosts without a candidate, mean over the tasks."""
-GAIN_MAX: Final = 0.275
-"""What perfect answers gain."""
-FEATURES: Final = 2.7
+BENT_ONCE: Final = 0.188
+"""What many learnt features gain that are bent once on their way to the output."""
+BENT_AGAIN: Final = 0.057
+"""What a bend of what was bent and learnt from before adds."""
+FEATURES: Final = 8.2
 """Learnt features at which 63 % of it is gained."""
-GATED: Final = 0.57
+GATED: Final = 0.72
 """Share that is left where the output only scales the chunk."""
-NARROW: Final = 0.2
-"""Share that is left of what reads its layer alone."""
-DEPTH: Final = 30.0
-"""Depth at which training finds 37 %."""
 OVERFLOWS: Final = 1e30
 """Magnitude from which float32 gradients are not finite."""
 _BENDS: Final = frozenset({*ACTIVATIONS, *PRODUCTS, Op.SOFTMAX})
@@ -71,12 +69,25 @@ def _grown(node: Node, given: tuple[float, ...]) -> float:
     return prod(given) if node.op in PRODUCTS else max(given)
 
 
+def _bends(graph: BlueprintGraph) -> int:
+    """Most bends on the way to the output, each of what a layer has learnt since the one before."""
+    bends: dict[str, int] = {}
+    learnt: dict[str, bool] = {}
+    for node in graph.ordered:
+        bent = node.op in _BENDS
+        bends[node.name] = max((bends[name] + (bent and learnt[name]) for name in node.inputs), default=0)
+        behind = any(learnt[name] for name in node.inputs)
+        learnt[node.name] = not bent and (behind or (node.op in WEIGHTED and not node.starts_at_zero))
+    return bends[graph.output]
+
+
 def _gain(graph: BlueprintGraph, reads: Reads) -> float:
-    gain = GAIN_MAX * (1.0 - math.exp(-_features(graph, reads) / FEATURES))
-    gain *= math.exp(-((graph_depth(graph) / DEPTH) ** 2))
-    output = graph.by_name[graph.output]
-    is_gate = output.op is Op.MULTIPLY and any(graph.by_name[name].op is Op.CHUNK for name in output.inputs)
-    return gain * (GATED if is_gate else 1.0) * (NARROW if reads in {Reads.CHUNK, Reads.LAYER} else 1.0)
+    bends = _bends(graph)
+    if not bends or reads in {Reads.CHUNK, Reads.LAYER}:
+        return 0.0
+    gain = BENT_ONCE + BENT_AGAIN * (bends > 1)
+    gain *= 1.0 - math.exp(-_features(graph, reads) / FEATURES)
+    return gain * (GATED if graph.by_name[graph.output].op is Op.MULTIPLY else 1.0)
 
 
 def predicted(graph: BlueprintGraph, reads: Reads, hardware: HardwareContext) -> Examination:
@@ -91,10 +102,10 @@ def predicted(graph: BlueprintGraph, reads: Reads, hardware: HardwareContext) ->
     trial = TaskTrial(
         accuracy=accuracy,
         gain=gain,
-        convergence_epochs=15.0 if gain > 0.0 else 1.0,
+        convergence_epochs=30.0 if gain > 0.0 else 1.0,
         max_gradient_norm=slope,
         gradient_variance=0.02 * slope**2,
-        corrupted_accuracy=0.68 + 0.93 * gain,
-        attacked=0.3 - 0.6 * gain,
+        corrupted_accuracy=0.62 + 0.8 * gain,
+        attacked=0.26 - 0.24 * gain,
     )
     return examined(graph, reads, hardware, (trial,))
