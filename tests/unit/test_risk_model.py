@@ -85,7 +85,7 @@ def test_too_few_outcomes_leave_the_prior(taken: tuple[RiskSample, ...]) -> None
 
 def test_a_feature_that_a_profile_lacks_counts_as_its_mean() -> None:
     assert PRIOR.score(()) == 0.5
-    assert PRIOR.standardised((("dynamic.gain", 0.1),)) == (0.0,) * len(PRIOR.features)
+    assert PRIOR.standardised((("dynamic.gain", 0.05),)) == (0.0,) * len(PRIOR.features)
 
 
 def test_a_feature_that_never_varied_has_scale_one_and_no_say() -> None:
