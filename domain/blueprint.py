@@ -302,7 +302,8 @@ class ConfidenceLevel(Enum):
 class KarnMetadata(Value):
     """What Karn knows of a blueprint. Its parent is in the event that registered it."""
 
-    novelty_score: Finite = Field(default=0.0, ge=0)
+    novelty_score: float = Field(default=0.0, ge=0, le=1)
+    """Edit distance to the nearest of the library, normalised."""
 
 
 @final

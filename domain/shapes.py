@@ -11,6 +11,7 @@ from math import prod
 from typing import Final, final
 
 from domain.blueprint import BlueprintGraph, Node, Op
+from domain.primitives import NORMS, WEIGHTED
 
 Shape = tuple[int, ...]
 
@@ -226,10 +227,6 @@ def fits(graph: BlueprintGraph, *, read: int, chunk: int) -> bool:
     return True
 
 
-_WEIGHTED: Final = (Op.LINEAR, Op.CONVOLUTION_1D)
-_NORMS: Final = (Op.LAYER_NORM, Op.RMS_NORM)
-
-
 def _weights(node: Node, given: tuple[Shape, ...], shape: Shape) -> tuple[Shape, ...]:
     """Shapes of the node's parameters, weight first."""
     if node.op is Op.LINEAR:
@@ -239,7 +236,7 @@ def _weights(node: Node, given: tuple[Shape, ...], shape: Shape) -> tuple[Shape,
         channels = 1 if node.attribute("depthwise") else given[0][0]
         weight = (shape[0], channels, node.attribute("kernel"))
         return (weight, (shape[0],)) if node.attribute("bias") else (weight,)
-    if node.op in _NORMS and node.attribute("affine"):
+    if node.op in NORMS and node.attribute("affine"):
         return ((shape[-1],), (shape[-1],)) if node.op is Op.LAYER_NORM else ((shape[-1],),)
     return ()
 
@@ -262,7 +259,7 @@ def parameter_count(graph: BlueprintGraph, *, read: int, chunk: int) -> int:
 
 def is_trainable(graph: BlueprintGraph) -> bool:
     """Whether it has parameters in some slot; without any it is a fixed function."""
-    return any(node.op in _WEIGHTED or (node.op in _NORMS and bool(node.attribute("affine"))) for node in graph.nodes)
+    return any(node.op in WEIGHTED or (node.op in NORMS and bool(node.attribute("affine"))) for node in graph.nodes)
 
 
 _FLOPS_PER_ELEMENT: Final = {

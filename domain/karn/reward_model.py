@@ -127,7 +127,7 @@ def _terms(record: BlueprintRecord, accuracy: float) -> Terms:
         accuracy=accuracy,
         latency=min(1.0, measured.get(LATENCY, estimates[0]) / LATENCY_SCALE),
         power=min(1.0, measured.get(ENERGY, estimates[1]) / ENERGY_SCALE),
-        novelty=min(1.0, record.metadata.karn.novelty_score),
+        novelty=record.metadata.karn.novelty_score,
     )
 
 

@@ -74,7 +74,7 @@ def terms(records: Sequence[BlueprintRecord], seed: SeedId, state: RunState) -> 
             stability=_stability(record, variance_max),
             risk=1.0 - expected[at].failure,
             size=size[at],
-            novelty=(max(rarity[at], min(record.metadata.karn.novelty_score, 1.0)) + _untried(record)) / 2,
+            novelty=(max(rarity[at], record.metadata.karn.novelty_score) + _untried(record)) / 2,
             cost=cost[at],
             power=power[at],
             hardware=latency[at],

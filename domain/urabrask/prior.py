@@ -3,7 +3,7 @@
 The coefficients are judged, not fitted. A blueprint that gains 0.05 on the benchmark and is ordinary otherwise is as
 likely to fail as not. What decides is the gain: 0.05 more of it takes one off the log-odds, so the workhorses of the
 catalogue (gain 0.17) come out near 0.1, a gate that gains 0.1 near 0.3, and what gains nothing, linear maps and
-placebos among it, from 0.7 on. Everything else moves the log-odds by a few tenths.
+placebos among it, at about 0.7 and more. Everything else moves the log-odds by a few tenths.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 from support.observations import planted
@@ -35,7 +36,7 @@ def child(gain: float | None, *, claimed: float = 0.9) -> BlueprintRecord:
 
 
 def beside(parent: BlueprintRecord) -> BlueprintLibrary:
-    return replace(LIBRARY, records=type(LIBRARY.records)({parent.blueprint_id: parent}))
+    return replace(LIBRARY, records=MappingProxyType({parent.blueprint_id: parent}))
 
 
 def test_field_reports_move_gain_and_failure_away_from_the_first_guess() -> None:
@@ -74,7 +75,7 @@ def test_without_a_certificate_of_both_the_architects_estimate_stands_but_not_it
 def test_before_certificates_a_childs_estimates_were_taken_at_their_word() -> None:
     young = replace(child(None), certificate=None)
 
-    assert expectation(young, beside(replace(FOUNDER, statistics=USED))) == expectation(young, replace(LIBRARY))
+    assert expectation(young, beside(replace(FOUNDER, statistics=USED))) == expectation(young, LIBRARY)
     assert expectation(young, LIBRARY).failure == 0.01
 
 
