@@ -106,8 +106,9 @@ class LayerHealthReport(Value):
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
-        lengths = {name: len(getattr(self, name)) for name in (*METRICS, *self.extras)}
-        if len(set(lengths.values())) != 1:
+        names = (*METRICS, *self.extras)
+        if len({len(getattr(self, name)) for name in names}) != 1:
+            lengths = {name: len(getattr(self, name)) for name in names}
             raise ValueError(f"the columns of a report must have one length but got {lengths}")
         if self.error_counts and len(self.error_counts) != self.seeds:
             raise ValueError(f"{len(self.error_counts)} error counts for {self.seeds} seeds")
@@ -166,6 +167,11 @@ def need(report: LayerHealthReport, weights: HealthWeights) -> Column:
     1 dead, 0 correlation: a chunk that could not be measured is in need. The weights are Tamiyo v0.1a §3.2's;
     the design gives no formula, this is the one of our domain reference (D2).
     """
+    return Column(needs(report, weights))
+
+
+def needs(report: LayerHealthReport, weights: HealthWeights) -> NDArray[np.float64]:
+    """The same as an array."""
     relative, dead, correlation = strain(report)
     total = weights.variance_weight + weights.dead_node_weight + weights.correlation_weight
     score = (
@@ -173,17 +179,24 @@ def need(report: LayerHealthReport, weights: HealthWeights) -> Column:
         + weights.dead_node_weight * dead
         + weights.correlation_weight * correlation
     )
-    return Column(np.clip(score / total if total > 0 else score, 0.0, 1.0))
+    found: NDArray[np.float64] = np.minimum(np.maximum(score / total if total > 0 else score, 0.0), 1.0)
+    return found
 
 
 def strain(report: LayerHealthReport) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """What need is made of, a column each: variance over the layer's largest, dead-node ratio, |correlation|."""
-    variance = np.nan_to_num(report.chunk_variance.values, nan=0.0, posinf=np.finfo(np.float64).max)
-    largest = variance.max(initial=0.0)
+    variance = _finite(report.chunk_variance, 0.0)
+    largest = np.maximum.reduce(variance, initial=0.0)
     relative = variance / largest if largest > 0 else np.ones_like(variance)
-    dead = np.nan_to_num(report.dead_node_ratio.values, nan=1.0)
-    correlation = np.abs(np.nan_to_num(report.avg_inter_node_correlation.values, nan=0.0))
+    dead = _finite(report.dead_node_ratio, 1.0)
+    correlation = np.abs(_finite(report.avg_inter_node_correlation, 0.0))
     return relative, dead, correlation
+
+
+def _finite(column: Column, nan: float) -> NDArray[np.float64]:
+    """Its values with ``nan`` for NaN and the largest float for infinity; themselves where there is neither, as a rule."""
+    values = column.values
+    return values if np.logical_and.reduce(np.isfinite(values)) else np.nan_to_num(values, nan=nan)
 
 
 def health_signals(report: LayerHealthReport, epoch: int, weights: HealthWeights) -> tuple[HealthSignal, ...]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Final, final
 
 from domain.blueprint import BlueprintGraph, Node, Op
 from domain.primitives import NORMS, WEIGHTED
+from domain.values import Same
 
 Shape = tuple[int, ...]
 
@@ -204,6 +206,12 @@ def infer_shapes(graph: BlueprintGraph, *, read: int, chunk: int) -> dict[str, S
 
     Raises ShapeMismatch with the node, what it got and what it needs; the output must have the chunk's width.
     """
+    return dict(_inferred(Same(graph), read, chunk))
+
+
+@lru_cache(maxsize=1024)  # asked half a dozen times for every blueprint that is weighed for a slot
+def _inferred(of: Same[BlueprintGraph], read: int, chunk: int) -> dict[str, Shape]:
+    graph = of.held
     if read < 1 or chunk < 1:
         raise ShapeMismatch(graph.output, (read, chunk), "a slot that reads and writes at least one unit")
     slot = _Slot(read, chunk)
@@ -221,7 +229,7 @@ def infer_shapes(graph: BlueprintGraph, *, read: int, chunk: int) -> dict[str, S
 def fits(graph: BlueprintGraph, *, read: int, chunk: int) -> bool:
     """Whether the blueprint can be built in such a slot."""
     try:
-        infer_shapes(graph, read=read, chunk=chunk)
+        _inferred(Same(graph), read, chunk)
     except ShapeMismatch:
         return False
     return True
@@ -243,7 +251,7 @@ def _weights(node: Node, given: tuple[Shape, ...], shape: Shape) -> tuple[Shape,
 
 def parameter_shapes(graph: BlueprintGraph, *, read: int, chunk: int) -> dict[str, tuple[Shape, ...]]:
     """Shapes of each node's parameters in canonical order, weight first; nodes without any are left out."""
-    shapes = infer_shapes(graph, read=read, chunk=chunk)
+    shapes = _inferred(Same(graph), read, chunk)
     found = {
         node.name: _weights(node, tuple(shapes[name] for name in node.inputs), shapes[node.name])
         for node in graph.ordered
@@ -295,7 +303,7 @@ def _flops(node: Node, given: tuple[Shape, ...], shape: Shape) -> int:
 
 def flops(graph: BlueprintGraph, *, read: int, chunk: int) -> int:
     """Floating-point operations of one forward pass of one sample, estimated. Raises ShapeMismatch."""
-    shapes = infer_shapes(graph, read=read, chunk=chunk)
+    shapes = _inferred(Same(graph), read, chunk)
     return sum(_flops(node, tuple(shapes[name] for name in node.inputs), shapes[node.name]) for node in graph.ordered)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Self, TypeVar, final
+from typing import Annotated, Any, Generic, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 RecordT = TypeVar("RecordT")
+HeldT = TypeVar("HeldT")
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 """A claim that is added up or averaged with others: one infinity among them would leave nothing of the rest."""
@@ -26,6 +27,22 @@ def changed(record: RecordT, **fields: Any) -> RecordT:
     copy: RecordT = object.__new__(type(record))
     object.__setattr__(copy, "__dict__", record.__dict__ | fields)
     return copy
+
+
+@final
+class Same(Generic[HeldT]):
+    """Stands for one very object, which must never change, as a key. Keeps it alive, so that its identity stays its own."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: HeldT) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.held is other.held
+
+    def __hash__(self) -> int:
+        return id(self.held)
 
 
 class Value(BaseModel):

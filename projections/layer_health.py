@@ -160,7 +160,7 @@ def _columns(pile: Sequence[_Reported]) -> polars.DataFrame:
         polars.Series("health_score", health),
         polars.Series("errors", _errors(reports, starts, len(each))),
         *(polars.Series(name, values) for name, values in metrics.items()),
-        *_progress(reports, starts, len(each)),
+        *_progress(reports, starts, sizes, len(each)),
     )
 
 
@@ -205,13 +205,15 @@ def _errors(reports: Sequence[LayerHealthReport], starts: NDArray[np.int64], row
     return errors
 
 
-def _progress(reports: Sequence[LayerHealthReport], starts: NDArray[np.int64], rows: int) -> list[polars.Series]:
+def _progress(
+    reports: Sequence[LayerHealthReport], starts: NDArray[np.int64], sizes: NDArray[np.int64], rows: int
+) -> list[polars.Series]:
     """The columns about blueprints: null for the many seeds that carry none."""
     carried = [
-        (int(start) + entry.index, entry)
-        for report, start in zip(reports, starts, strict=True)
+        (start + entry.index, entry)
+        for report, start, seeds in zip(reports, starts.tolist(), sizes.tolist(), strict=True)
         for entry in report.progress
-        if entry.index < report.seeds
+        if entry.index < seeds
     ]
     where = polars.Series("where", [row for row, _ in carried], dtype=polars.UInt32)
     columns = []

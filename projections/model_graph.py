@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import Any, ClassVar, Final, final
 
-from domain.analysis.figures import LayerFigures, figures, held_over
+from domain.analysis.figures import LayerFigures, columns_of, figures
 from domain.analysis.model_graph import WINDOW, condition
 from domain.events import LayerHealthReported, RunEnded, RunForked, RunStarted
 from domain.health import HealthWeights, LayerHealthReport
@@ -114,15 +114,14 @@ class ModelGraph:
     def _figures(self, run: str, layer: int) -> list[LayerFigures]:
         """A layer's past as figures all through."""
         told: list[LayerFigures] = []
-        before: LayerHealthReport | None = None
+        before: bytes | None = None
         for each in self._past[run][layer]:
             if isinstance(each, LayerFigures):
                 told.append(each)
-            elif before is not None and held_over(each, before):
-                told.append(told[-1].held(each))
-            else:
-                before = each
-                told.append(figures(each, self._weights_of(run)))
+                continue
+            now = columns_of(each)
+            told.append(told[-1].held(each) if now == before else figures(each, self._weights_of(run)))
+            before = now
         self._past[run][layer] = list(told)
         return told
 

@@ -16,7 +16,7 @@ from domain.events import (
 )
 from domain.lifecycle import Outcome
 from domain.tamiyo.emergency import BLENDED
-from domain.tamiyo.performance import Performance, Sample
+from domain.tamiyo.performance import WINDOW, Performance, Sample
 from projections.told_late import ToldLate
 from projections.view import LAYER, RUN, SEED, Cases, Key, Row, Schema, blank, integer, real
 
@@ -37,6 +37,15 @@ class _Run:
     blended: list[_Place] = field(default_factory=list)
     """Seeds whose blueprint is blended in and not yet decided about."""
     seeds: dict[_Place, Performance] = field(default_factory=dict)
+    waiting: dict[_Place, list[Sample]] = field(default_factory=dict)
+    """What is not in ``seeds`` yet: to have each epoch in there at once would be dear."""
+
+    def performance(self, place: _Place) -> Performance:
+        """How a seed did so far."""
+        waiting = self.waiting.pop(place, None)
+        if waiting:
+            self.seeds[place] = self.seeds[place].after(*waiting)
+        return self.seeds[place]
 
 
 @final
@@ -82,7 +91,7 @@ class SeedPerformances:
         return {
             name: [
                 *(run.accuracy, run.loss, [[*place, *cost] for place, cost in run.costs.items()], run.blended),
-                [[*place, performance.model_dump_json()] for place, performance in run.seeds.items()],
+                [[*place, run.performance(place).model_dump_json()] for place in run.seeds],
             ]
             for name, run in self._runs.items()
         }
@@ -92,7 +101,10 @@ class SeedPerformances:
         self._runs = {name: _remembered(*saved) for name, saved in memory.items()}
 
     def _run(self, run: str) -> _Run:
-        return self._runs.setdefault(run, _Run())
+        known = self._runs.get(run)
+        if known is None:
+            known = self._runs[run] = _Run()
+        return known
 
     def _reported(self, run: str, position: int, event: LayerHealthReported) -> None:
         report, costs = event.report, self._run(run).costs
@@ -103,11 +115,14 @@ class SeedPerformances:
         known, metrics = self._run(run), event.metrics
         accuracy = metrics.validation_accuracy - known.accuracy
         loss = metrics.validation_loss - known.loss
-        for place in known.blended if math.isfinite(accuracy + loss) else ():
+        for place in known.blended if known.blended and math.isfinite(accuracy + loss) else ():
             cost = known.costs.get(place)
             if cost is not None and place in known.seeds:
                 sample = Sample(accuracy_delta=accuracy, loss_delta=loss, latency_ms=cost[0], memory_mb=cost[1])
-                known.seeds[place] = known.seeds[place].after(sample)
+                waiting = known.waiting.setdefault(place, [])
+                waiting.append(sample)
+                if len(waiting) == WINDOW:
+                    known.performance(place)
                 self.store.stale((run, *place))
         known.accuracy, known.loss = metrics.validation_accuracy, metrics.validation_loss
         known.costs.clear()
@@ -144,7 +159,7 @@ class SeedPerformances:
 
     def _tell(self, key: Key, row: Row) -> None:
         run, layer, seed = key
-        performance = self._runs[str(run)].seeds[int(layer), int(seed)]
+        performance = self._runs[str(run)].performance((int(layer), int(seed)))
         samples = performance.samples
         row["improvements"], row["setbacks"] = performance.improvements, performance.setbacks
         row["success_rate"] = performance.success_rate

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from operator import attrgetter, eq
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.health import HealthWeights, LayerHealthReport, need
+from domain.health import HealthWeights, LayerHealthReport, needs
+from domain.values import changed
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # no slots: see ``changed``
 class LayerFigures:
     """One layer in one epoch. None is what was not measured, in no seed of it; infinities are kept."""
 
@@ -45,8 +46,8 @@ class LayerFigures:
     """Faults of its seeds in this epoch, from 0."""
 
     def held(self, report: LayerHealthReport) -> LayerFigures:
-        """The layer by a later ``report`` whose columns are those that these figures are of: see ``held_over``."""
-        return replace(
+        """The layer by a later ``report`` whose columns are those that these figures are of: see ``columns_of``."""
+        return changed(
             self,
             latency_ms=_known(report.execution_latency_ms),
             cache_hit_rate=_known(report.cache_hit_rate),
@@ -57,10 +58,9 @@ class LayerFigures:
 
 def figures(report: LayerHealthReport, weights: HealthWeights) -> LayerFigures:
     """The layer of ``report`` in figures; ``weights`` are those of the run's health score."""
-    columns = [column.values for column in _COLUMNS(report)]
     # A sum of large numbers may overflow: an infinity, and no news.
     with np.errstate(all="ignore"):
-        means = _means(np.array([*columns, need(report, weights).values]))
+        means = _means(np.array([*_COLUMNS(report), needs(report, weights)]))
     variance, dead, correlation, norm, gradient_variance, signs, ratio, needed = means
     unmeasured = variance is None and dead is None and correlation is None
     return LayerFigures(
@@ -81,20 +81,20 @@ def figures(report: LayerHealthReport, weights: HealthWeights) -> LayerFigures:
 
 
 _COLUMNS: Final = attrgetter(
-    "chunk_variance",
-    "dead_node_ratio",
-    "avg_inter_node_correlation",
-    "gradient_norm",
-    "gradient_variance",
-    "gradient_sign_stability",
-    "param_norm_ratio",
+    "chunk_variance.values",
+    "dead_node_ratio.values",
+    "avg_inter_node_correlation.values",
+    "gradient_norm.values",
+    "gradient_variance.values",
+    "gradient_sign_stability.values",
+    "param_norm_ratio.values",
 )
 """The columns that figures are made of; the first three are what health is worked out of."""
 
 
-def held_over(report: LayerHealthReport, before: LayerHealthReport) -> bool:
-    """Whether the columns of ``report`` are those of the one before: nothing was measured in between."""
-    return all(map(eq, _COLUMNS(report), _COLUMNS(before)))
+def columns_of(report: LayerHealthReport) -> bytes:
+    """Bit for bit what figures are made of: equal in two reports where nothing was measured in between."""
+    return b"".join(_COLUMNS(report))
 
 
 def _known(value: float) -> float | None:

@@ -51,7 +51,7 @@ class Condition:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Baseline:
     """What an adaptation is compared with."""
 
@@ -61,6 +61,11 @@ class Baseline:
     """Of the host and every blueprint in it; as the accuracy."""
     condition: Condition
     """At germination: layers are measured seldom, so that a median of them would be one measurement anyway."""
+
+    @cached_property
+    def text(self) -> str:
+        """JSON of it. Made once."""
+        return _json(astuple(self))
 
 
 @final
@@ -103,13 +108,31 @@ class Opened:
             epochs=self.epochs + 1,
         )
 
-    def canonical(self) -> list[Any]:
-        """Every field as a plain JSON value."""
-        return [
-            *(str(self.adaptation), self.blueprint_id, self.reads.value, self.grafting.value),
-            *(self.confidence, self.urgency, self.germinated_at, self.accuracy, astuple(self.baseline)),
-            *(self.reached, self.highest, self.fall, self.epochs, self.faults, self.faulty_epochs),
-        ]
+    @property
+    def text(self) -> str:
+        """JSON of every field, in order."""
+        ordered = [str(self.adaptation), self.blueprint_id, self.reads.value, self.grafting.value]
+        begun = _json([*ordered, self.confidence, self.urgency, self.germinated_at, self.accuracy])
+        since = _json([self.reached, self.highest, self.fall, self.epochs, self.faults, self.faulty_epochs])
+        return f"{begun[:-1]},{self.baseline.text},{since[1:]}"
+
+
+@final
+@dataclass(frozen=True)
+class Passed:
+    """An epoch that a baseline may be taken of."""
+
+    accuracy: float
+    """On the validation set, [0, 1].
+
+    One that is no number counts as 0, and so does an epoch in which training failed: nothing was answered right.
+    """
+    parameters: int
+
+    @cached_property
+    def text(self) -> str:
+        """JSON of it. Made once."""
+        return _json([self.accuracy, self.parameters])
 
 
 @final
@@ -138,11 +161,8 @@ class Rewarding:
     """Of the six weighted components, in the order of ``WEIGHTED``; at least 0, sum 1."""
     steps: Weights = RESTING
     """The last step that each weight took."""
-    epochs: tuple[tuple[float, int], ...] = ()
-    """Validation accuracy and parameters of the last epochs, oldest first; as many as the baseline is taken of.
-
-    An accuracy that is no number counts as 0, and so does an epoch in which training failed: nothing was answered right.
-    """
+    epochs: tuple[Passed, ...] = ()
+    """The last epochs, oldest first; as many as the baseline is taken of."""
     opened: tuple[Opened, ...] = ()
     """In order of germination."""
     past: tuple[Past, ...] = ()
@@ -174,11 +194,12 @@ class Rewarding:
     @property
     def text(self) -> str:
         """Canonical JSON, for the state's digest. Reports are in the log as they are; what is taken of them is in here."""
+        asked = None if self.asked is None else [str(self.asked[0]), *self.asked[1:]]
         parts = [
-            _json([self.weights, self.steps, self.epochs]),
-            _json([opened.canonical() for opened in self.opened]),
-            f"[{','.join(past.text for past in self.past)}]",
-            _json(None if self.asked is None else [str(self.asked[0]), *self.asked[1:]]),
+            f"{_json([self.weights, self.steps])[:-1]},[{','.join([passed.text for passed in self.epochs])}]]",
+            f"[{','.join([opened.text for opened in self.opened])}]",
+            f"[{','.join([past.text for past in self.past])}]",
+            "null" if asked is None else _json(asked),
         ]
         return f"[{','.join(parts)}]"
 
@@ -197,14 +218,14 @@ def _completed(it: Rewarding, event: EpochCompleted, header: RunHeader) -> Rewar
 
 
 def _panicked(it: Rewarding, event: PanicRaised, header: RunHeader) -> Rewarding:
-    return _passed(it, event.epoch, 0.0, it.epochs[-1][1] if it.epochs else 0, header)
+    return _passed(it, event.epoch, 0.0, it.epochs[-1].parameters if it.epochs else 0, header)
 
 
 def _passed(it: Rewarding, epoch: int, accuracy: float, parameters: int, header: RunHeader) -> Rewarding:
     config = header.rewards
     return changed(
         it,
-        epochs=(*it.epochs, (accuracy, parameters))[-config.baseline_epochs :],
+        epochs=(*it.epochs, Passed(accuracy, parameters))[-config.baseline_epochs :],
         opened=tuple(each.after(epoch, accuracy, config.horizons) for each in it.opened),
         asked=None,
     )
@@ -258,10 +279,10 @@ def _baseline(it: Rewarding, header: RunHeader) -> Baseline:
 
     A median of fewer would lie far behind a network that is still learning fast, and reward whoever grew it early.
     """
-    accuracy, parameters = it.epochs[-1][0], float(it.epochs[-1][1])
+    accuracy, parameters = it.epochs[-1].accuracy, float(it.epochs[-1].parameters)
     if len(it.epochs) >= header.rewards.baseline_epochs:
-        accuracy = median(each for each, _ in it.epochs)
-        parameters = float(median(each for _, each in it.epochs))
+        accuracy = median(each.accuracy for each in it.epochs)
+        parameters = float(median(each.parameters for each in it.epochs))
     return Baseline(accuracy, parameters, it.condition(header))
 
 

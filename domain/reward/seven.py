@@ -64,7 +64,7 @@ def _reward(state: RunState, opened: Opened) -> MultiMetricReward:
 
 def _components(kept: Rewarding, opened: Opened, score: float, now: Condition) -> dict[RewardComponent, float]:
     """All seven, in the order of their enumeration."""
-    answered, parameters = kept.epochs[-1]
+    answered, parameters = kept.epochs[-1].accuracy, kept.epochs[-1].parameters
     return {
         RewardComponent.ACCURACY: judged.accuracy(opened, answered, now),
         RewardComponent.SPEED: judged.speed(opened, now),

@@ -52,7 +52,7 @@ def _due(seed: Seed, state: RunState) -> Decision | None:
 
 def _promotions(state: RunState) -> tuple[Decision, ...]:
     """The heads of the queue, as many as there are places now; a place that frees itself at this boundary waits."""
-    taken, places = len(state.active), state.started.tamiyo_config.max_active_seeds
+    taken, places = state.places_taken, state.started.tamiyo_config.max_active_seeds
     heads = state.queue[: max(places - taken, 0)]
     return tuple(
         _ordered(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
-from typing import Final, Generic, TypeVar, final
+from typing import Final, final
 
 from domain.blueprint import BlueprintGraph, blueprint_id
 from domain.commands import Command, Decision, Germinate, GraftingStrategy, LegalActions, Odds, Plant, Plot, Reads, Wait
@@ -19,26 +19,9 @@ from domain.run import RunState
 from domain.shapes import fits
 from domain.tamiyo.plateau import places_free
 from domain.urza.record import BlueprintRecord
+from domain.values import Same
 
 GRAFTINGS: Final = tuple(GraftingStrategy)
-
-HeldT = TypeVar("HeldT")
-
-
-@final
-class _Same(Generic[HeldT]):
-    """Stands for one very object, which must never change, as a key. Keeps it alive, so that its identity stays its own."""
-
-    __slots__ = ("held",)
-
-    def __init__(self, held: HeldT) -> None:
-        self.held = held
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.held is other.held
-
-    def __hash__(self) -> int:
-        return id(self.held)
 
 
 def legal_actions(state: RunState, ordered: Iterable[Command] = ()) -> LegalActions:
@@ -48,18 +31,18 @@ def legal_actions(state: RunState, ordered: Iterable[Command] = ()) -> LegalActi
     choice. While no place is free, or growth is paused from outside, there is only to wait.
     """
     taken = frozenset(command.seed for command in ordered if isinstance(command, Germinate))
-    return _legal_actions(_Same(state), taken)
+    return _legal_actions(Same(state), taken)
 
 
 @lru_cache(maxsize=4)  # a policy asks, and whoever checks what it says asks again
-def _legal_actions(of: _Same[RunState], taken: frozenset[SeedId]) -> LegalActions:
+def _legal_actions(of: Same[RunState], taken: frozenset[SeedId]) -> LegalActions:
     state = of.held
     if places_free(state) <= len(taken):
         return LegalActions()
     unfree: dict[int, list[int]] = {}
     for name in (*taken, *(name for name, seed in state.seeds.items() if not seed.may_germinate(state.epoch))):
         unfree.setdefault(name.layer, []).append(name.index)
-    records, preference = _Same(state.library.records), state.started.tamiyo_config.reads_preference
+    records, preference = Same(state.library.records), state.started.tamiyo_config.reads_preference
     plots = []
     for layer in state.started.layout:
         for width, slots in _slots(layer):  # slots of one layer and width take the same blueprints
@@ -93,7 +76,7 @@ def _slots(layer: LayerLayout) -> tuple[tuple[int, tuple[SeedId, ...]], ...]:
 
 @lru_cache(maxsize=1024)
 def _plants(
-    records: _Same[Mapping[BlueprintId, BlueprintRecord]],
+    records: Same[Mapping[BlueprintId, BlueprintRecord]],
     preference: Reads | None,
     inputs: int,
     outputs: int,
@@ -104,13 +87,13 @@ def _plants(
     found = []
     for record in records.held.values():
         reads = preference or record.metadata.default_reads
-        if record.is_offered and _takes(_Same(record.graph), record.blueprint_id, widths[reads], chunk):
+        if record.is_offered and _takes(Same(record.graph), record.blueprint_id, widths[reads], chunk):
             found.append(Plant(blueprint_id=record.blueprint_id, reads=reads))
     return tuple(found)
 
 
 @lru_cache(maxsize=16384)
-def _takes(graph: _Same[BlueprintGraph], name: BlueprintId, read: int, chunk: int) -> bool:
+def _takes(graph: Same[BlueprintGraph], name: BlueprintId, read: int, chunk: int) -> bool:
     """Whether the graph is the one it is named after, and fits."""
     return blueprint_id(graph.held) == name and fits(graph.held, read=read, chunk=chunk)
 
@@ -144,7 +127,7 @@ def fitting(seed: SeedId, state: RunState) -> tuple[BlueprintRecord, ...]:
     """The offered blueprints that fit the slot, by number: those that ``RunState.problem`` finds nothing against."""
     layer, records = state.layer(seed.layer), state.library.records
     preference = state.started.tamiyo_config.reads_preference
-    plants = _plants(_Same(records), preference, layer.inputs, layer.outputs, layer.chunk_width(seed.index))
+    plants = _plants(Same(records), preference, layer.inputs, layer.outputs, layer.chunk_width(seed.index))
     return tuple(records[plant.blueprint_id] for plant in plants)
 
 

@@ -56,12 +56,13 @@ class Performance(Value):
     improvements: int = Field(default=0, ge=0)
     setbacks: int = Field(default=0, ge=0)
 
-    def after(self, sample: Sample) -> Performance:
-        """With one more sample."""
+    def after(self, *samples: Sample) -> Performance:
+        """With more samples, oldest first."""
+        improved = sum(sample.improved for sample in samples)
         return Performance(
-            samples=(*self.samples[-(WINDOW - 1) :], sample),
-            improvements=self.improvements + sample.improved,
-            setbacks=self.setbacks + (not sample.improved),
+            samples=(*self.samples, *samples)[-WINDOW:],
+            improvements=self.improvements + improved,
+            setbacks=self.setbacks + len(samples) - improved,
         )
 
     @property

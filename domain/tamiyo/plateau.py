@@ -84,4 +84,4 @@ def places_free(state: RunState) -> int:
     if state.paused:
         return 0
     waiting = sum(seed.stage is Stage.GERMINATING for seed in state.seeds.values())
-    return max(state.started.tamiyo_config.max_active_seeds - len(state.active) - waiting, 0)
+    return max(state.started.tamiyo_config.max_active_seeds - state.places_taken - waiting, 0)

@@ -29,19 +29,22 @@ def step_at_plateau(
     rollback = emergency(observation)
     if rollback:
         return Step(rollback, remembering_plateau(observation, memory, germinated=False))
+    memory = remember(memory, observation.state, observation.state.started.tamiyo_config)
     decisions = (*housekeeping(observation), *makeup.regrafting(observation))
     growth = _growth_at_plateau(observation, memory, makeup, random)
     if growth is not None:
         decisions = (*decisions, growth)
     germinated = growth is not None and isinstance(growth.command, Germinate)
-    return Step(decisions, remembering_plateau(observation, memory, germinated=germinated))
+    return Step(decisions, _started_over(memory, observation) if germinated else memory)
 
 
 def remembering_plateau(observation: Observation, memory: TamiyoMemory, *, germinated: bool) -> TamiyoMemory:
     """What is remembered after a boundary, ``memory`` being that from before: a germination starts the plateau over."""
     memory = remember(memory, observation.state, observation.state.started.tamiyo_config)
-    if not germinated:
-        return memory
+    return _started_over(memory, observation) if germinated else memory
+
+
+def _started_over(memory: TamiyoMemory, observation: Observation) -> TamiyoMemory:
     accuracy = observation.metrics.validation_accuracy
     return memory.model_copy(update={"plateau": memory.plateau.restarted(accuracy)})
 
@@ -80,10 +83,9 @@ def germinations_at(
 def _growth_at_plateau(
     observation: Observation, memory: TamiyoMemory, makeup: Makeup, random: Randomness
 ) -> Decision | None:
-    """The germination that a plateau calls for, or a recorded wait; None where nothing calls."""
+    """The germination that a plateau calls for, or a recorded wait; None where nothing calls. ``memory`` is this boundary's."""
     state = observation.state
     config = state.started.tamiyo_config
-    memory = remember(memory, state, config)
     if obstacles(memory.plateau, state, config, memory.failed_at):
         return None
     if config.seed_selection is not SeedSelection.NEED:

@@ -129,11 +129,17 @@ class Codec:
         Positions and checksums of the others are checked all the same. Ends at the first damage.
         """
         starts = {topic: start for topic, (_, start) in self._readers.items()}
-        crc32 = zlib.crc32
+        crc32, mark = zlib.crc32, Claim.MARK
         for expected, (position, topic, state, check) in enumerate(rows, start=first_position):
-            sound = isinstance(state, bytes) and position == expected and topic in starts
-            sound = sound and crc32(state, starts[topic]) == check
-            if sound and not Claim.marks(state) and not wanted(topic, state):
+            start = starts.get(topic)
+            if (
+                start is not None
+                and position == expected
+                and isinstance(state, bytes)
+                and crc32(state, start) == check
+                and not state.startswith(mark)
+                and not wanted(topic, state)
+            ):
                 continue
             opened = self.open(Row(position, topic, state, check), expected, blobs)
             yield opened

@@ -134,7 +134,8 @@ class Journal(AbstractContextManager["Journal"]):
         recorded with the next epoch that is not, in one transaction; until then it is nowhere but in memory.
         """
         self._admit(events[:1])
-        rows = self.rows(run_id, events, first_position)
+        blobs = self.blobs(run_id)
+        rows = self.codec.rows(events, first_position, blobs)
         before = self._head_before(run_id, first_position)
         running = Chain(before.digest, rows)
         seal = EpochSealed(
@@ -144,7 +145,7 @@ class Journal(AbstractContextManager["Journal"]):
             state_digest=state_digest,
             memory_digest=memory_digest,
         )
-        rows += self.rows(run_id, [seal], first_position + len(events))
+        rows += self.codec.rows([seal], first_position + len(events), blobs)
         head = Head(epoch, rows[-1].position, running.then(rows[-1]))
         return seal, self._append(run_id, rows, head, before, alone=alone, held=held)
 

@@ -13,7 +13,7 @@ from domain.health import METRICS
 from domain.identifiers import AdaptationId
 from domain.values import Column
 from engine.randomness import stream
-from engine.trainers.simulated.dynamics import BLOCK, UNKNOWN, Dynamics, KeyEffect, LayerHealth, Member, Residual
+from engine.trainers.simulated.dynamics import BLOCK, UNKNOWN, Dynamics, KeyEffect, Member, Residual
 
 PLACES: Final = 64
 """Draws of progress that an adaptation has; then they come again."""
@@ -43,7 +43,7 @@ class Draws:
         self._blocks: Final[dict[int, tuple[Residual, ...]]] = {}
         self._places: Final[dict[AdaptationId, list[float]]] = {}
         self._health: Final[dict[tuple[int, int], dict[str, Column]]] = {}
-        self._rows: Final = {entry.layer: entry for entry in dynamics.health}
+        self._rows: Final = {entry.layer: np.array(entry.rows) for entry in dynamics.health}
 
     def multiplier(self, adaptation: AdaptationId, kind: str) -> float:
         """Factor on the kappa of one adaptation: how lucky its weights are."""
@@ -91,10 +91,9 @@ class Draws:
         return known
 
     def _columns(self, layer: int, seeds: int, period: int) -> dict[str, Column]:
-        entry = self._rows.get(layer) or self._rows.get(0, LayerHealth(layer=layer))
-        if not entry.rows:
+        rows = self._rows.get(layer, self._rows.get(0))
+        if rows is None or not len(rows):
             return {name: Column(np.full(seeds, np.nan)) for name in METRICS}
-        rows = np.array(entry.rows)
         # A seed is of one kind all through a run, and wavers a little around it.
         mine = stream(self._run_key, f"simulated/health/{layer}").integers(len(rows), size=seeds)
         now = stream(self._run_key, f"simulated/health/{layer}", period + 1).integers(len(rows), size=seeds)
