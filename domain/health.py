@@ -171,7 +171,7 @@ def need(report: LayerHealthReport, weights: HealthWeights) -> Column:
 
 
 def needs(report: LayerHealthReport, weights: HealthWeights) -> NDArray[np.float64]:
-    """The same as an array."""
+    """``need`` as an array, for who goes on reckoning with it."""
     relative, dead, correlation = strain(report)
     total = weights.variance_weight + weights.dead_node_weight + weights.correlation_weight
     score = (
@@ -194,8 +194,8 @@ def strain(report: LayerHealthReport) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def _finite(column: Column, nan: float) -> NDArray[np.float64]:
-    """Its values with ``nan`` for NaN and the largest float for infinity; themselves where there is neither, as a rule."""
-    values = column.values
+    """Its values with ``nan`` for NaN and the nearest float for an infinity; as they are, and read-only, where all are finite."""
+    values = column.values  # finite as a rule, and looking is cheaper than a copy
     return values if np.logical_and.reduce(np.isfinite(values)) else np.nan_to_num(values, nan=nan)
 
 

@@ -240,7 +240,7 @@ _json: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 def _jsons(*values: Any) -> str:
-    """Several values as JSON with commas between them: encoded together they cost a third."""
+    """Values as JSON with commas between them: encoded together they cost half as much."""
     return _json(values)[1:-1]
 
 

@@ -5,7 +5,7 @@ Shapes leave the batch dimension out: ``(8,)`` is a tensor (B, 8), ``(4, 8)`` on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -210,7 +210,7 @@ def infer_shapes(graph: BlueprintGraph, *, read: int, chunk: int) -> dict[str, S
 
 
 @lru_cache(maxsize=1024)  # asked half a dozen times for every blueprint that is weighed for a slot
-def _inferred(of: Same[BlueprintGraph], read: int, chunk: int) -> dict[str, Shape]:
+def _inferred(of: Same[BlueprintGraph], read: int, chunk: int) -> Mapping[str, Shape]:
     graph = of.held
     if read < 1 or chunk < 1:
         raise ShapeMismatch(graph.output, (read, chunk), "a slot that reads and writes at least one unit")

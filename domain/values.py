@@ -22,7 +22,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 def changed(record: RecordT, **fields: Any) -> RecordT:
     """As ``dataclasses.replace``, several times as fast: for what every event of a rebuild changes.
 
-    For frozen dataclasses without slots and without a ``__post_init__``; the names of fields are not checked.
+    For frozen dataclasses without slots, ``__post_init__`` and cached properties, which the copy would take over; the names
+    of fields are not checked.
     """
     copy: RecordT = object.__new__(type(record))
     object.__setattr__(copy, "__dict__", record.__dict__ | fields)

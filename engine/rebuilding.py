@@ -33,7 +33,6 @@ def state_at(journal: Journal, run_id: str, position: int) -> RunState:
     report = journal.codec.topic(LayerHealthReported)
     decision = journal.codec.topic(DecisionMade)
     state = RunState()
-    left_out: list[bytes] = []
     waiting: dict[int, bytes] = {}
     """The last report of each layer, where it was left out: rewards read it at a germination and at the end."""
 
@@ -41,26 +40,21 @@ def state_at(journal: Journal, run_id: str, position: int) -> RunState:
         if topic == report:
             if not body.endswith(QUIET_ENDING):
                 return True
-            left_out.append(body)
+            layer = _layer(body)
+            waiting[layer] = body
             # A report on nothing changes something only where the layer's report before it was on something.
-            return bool(state.progress) and _layer(body) in {name.layer for name in state.progress}
+            return bool(state.progress) and layer in {name.layer for name in state.progress}
         if topic == decision:
             return GERMINATES in body
         return topic not in silent
 
-    def sort_out() -> None:
-        waiting.update((_layer(body), body) for body in left_out)
-        left_out.clear()
-
     def caught_up(state: RunState) -> RunState:
-        sort_out()
         for layer in sorted(waiting):
             state = evolve(state, journal.codec.decode(report, waiting.pop(layer)))
         return state
 
     for event in journal.select(run_id, changes_state, position):
         if isinstance(event, LayerHealthReported):
-            sort_out()
             waiting.pop(event.report.layer, None)
         elif isinstance(event, SeedGerminated):
             state = caught_up(state)

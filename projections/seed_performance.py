@@ -115,13 +115,13 @@ class SeedPerformances:
         known, metrics = self._run(run), event.metrics
         accuracy = metrics.validation_accuracy - known.accuracy
         loss = metrics.validation_loss - known.loss
-        for place in known.blended if known.blended and math.isfinite(accuracy + loss) else ():
+        for place in known.blended if math.isfinite(accuracy + loss) else ():
             cost = known.costs.get(place)
             if cost is not None and place in known.seeds:
                 sample = Sample(accuracy_delta=accuracy, loss_delta=loss, latency_ms=cost[0], memory_mb=cost[1])
                 waiting = known.waiting.setdefault(place, [])
                 waiting.append(sample)
-                if len(waiting) == WINDOW:
+                if len(waiting) == WINDOW:  # no more than are kept
                     known.performance(place)
                 self.store.stale((run, *place))
         known.accuracy, known.loss = metrics.validation_accuracy, metrics.validation_loss

@@ -93,7 +93,7 @@ _COLUMNS: Final = attrgetter(
 
 
 def columns_of(report: LayerHealthReport) -> bytes:
-    """Bit for bit what figures are made of: equal in two reports where nothing was measured in between."""
+    """The columns that figures are made of, bit for bit: equal in two reports if nothing was measured in between."""
     return b"".join(_COLUMNS(report))
 
 

@@ -128,6 +128,7 @@ class Passed:
     One that is no number counts as 0, and so does an epoch in which training failed: nothing was answered right.
     """
     parameters: int
+    """Of the host and every blueprint in it."""
 
     @cached_property
     def text(self) -> str:
@@ -199,7 +200,7 @@ class Rewarding:
             f"{_json([self.weights, self.steps])[:-1]},[{','.join([passed.text for passed in self.epochs])}]]",
             f"[{','.join([opened.text for opened in self.opened])}]",
             f"[{','.join([past.text for past in self.past])}]",
-            "null" if asked is None else _json(asked),
+            _json(asked),
         ]
         return f"[{','.join(parts)}]"
 

@@ -64,11 +64,11 @@ def _reward(state: RunState, opened: Opened) -> MultiMetricReward:
 
 def _components(kept: Rewarding, opened: Opened, score: float, now: Condition) -> dict[RewardComponent, float]:
     """All seven, in the order of their enumeration."""
-    answered, parameters = kept.epochs[-1].accuracy, kept.epochs[-1].parameters
+    last = kept.epochs[-1]
     return {
-        RewardComponent.ACCURACY: judged.accuracy(opened, answered, now),
+        RewardComponent.ACCURACY: judged.accuracy(opened, last.accuracy, now),
         RewardComponent.SPEED: judged.speed(opened, now),
-        RewardComponent.MEMORY: judged.memory(opened, parameters),
+        RewardComponent.MEMORY: judged.memory(opened, last.parameters),
         RewardComponent.STABILITY: judged.stability(opened, now),
         RewardComponent.SAFETY: judged.safety(score),
         RewardComponent.INNOVATION: judged.innovation(opened, kept.past),

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+import numpy as np
+
 from domain.blueprint import ConfidenceLevel
 from domain.commands import GraftingStrategy
 from domain.events import EpochMetrics
@@ -169,5 +171,8 @@ def _changes(losses: Sequence[float]) -> list[float]:
 
 def _largest_norm(report: LayerHealthReport | None) -> float:
     """Largest finite-or-infinite gradient norm in the layer; a layer that measured none counts as 0."""
-    norms = [] if report is None else [norm for norm in report.gradient_norm if not math.isnan(norm)]
-    return max(norms, default=0.0)
+    if report is None:
+        return 0.0
+    # fmax passes NaN over where there is anything else.
+    largest = float(np.fmax.reduce(report.gradient_norm.values, initial=math.nan))
+    return 0.0 if math.isnan(largest) else largest

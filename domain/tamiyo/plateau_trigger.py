@@ -26,10 +26,10 @@ def step_at_plateau(
     observation: Observation, memory: TamiyoMemory, makeup: Makeup, random: Randomness
 ) -> Step[TamiyoMemory]:
     """An emergency and nothing else; or housekeeping, and a germination when the trigger fires."""
+    memory = remembering_plateau(observation, memory, germinated=False)
     rollback = emergency(observation)
     if rollback:
-        return Step(rollback, remembering_plateau(observation, memory, germinated=False))
-    memory = remember(memory, observation.state, observation.state.started.tamiyo_config)
+        return Step(rollback, memory)
     decisions = (*housekeeping(observation), *makeup.regrafting(observation))
     growth = _growth_at_plateau(observation, memory, makeup, random)
     if growth is not None:

@@ -31,6 +31,13 @@ def test_shapes_parameters_and_costs_of_an_mlp_are_those_done_by_hand() -> None:
     assert memory_mb(graph, read=10, chunk=3) == 451 * 16 / 1e6
 
 
+def test_shapes_belong_to_who_asked_for_them() -> None:
+    graph = residual_mlp(32)
+    infer_shapes(graph, read=10, chunk=3).clear()
+    assert list(infer_shapes(graph, read=10, chunk=3)) == ["read", "up", "bent", "out"]
+    assert infer_shapes(graph, read=10, chunk=4)["out"] == (4,)
+
+
 def test_a_no_op_learns_nothing() -> None:
     assert not is_trainable(no_op())
     assert parameter_count(no_op(), read=4, chunk=4) == 0

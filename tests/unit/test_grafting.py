@@ -143,6 +143,12 @@ def test_the_networks_condition_decides_between_the_four_strategies() -> None:
     assert choice([1.0, 1.03, 1.0, 1.03, 1.0]) is TamiyoConfig().grafting_strategy_selection
 
 
+def test_a_gradient_norm_that_was_not_measured_neither_alarms_nor_hides_one_that_does() -> None:
+    assert choice([1.0] * 5, gradient_norm=Column([math.nan, math.nan])) is GraftingStrategy.FIXED_RAMP
+    assert choice([1.0] * 5, gradient_norm=Column([math.nan, 0.1])) is GraftingStrategy.FIXED_RAMP
+    assert choice([1.0] * 5, gradient_norm=Column([math.nan, math.inf])) is GraftingStrategy.GRAD_NORM_GATED
+
+
 def test_a_loss_that_only_falls_is_no_alarm_but_before_that_rule() -> None:
     falling = [metrics(0.5, loss) for loss in (1.0, 0.8, 0.64, 0.5, 0.4)]
 

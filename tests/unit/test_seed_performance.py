@@ -78,6 +78,16 @@ def test_a_performance_forgets_samples_but_not_how_many_there_were() -> None:
     assert performance.improvements + performance.setbacks == 60
 
 
+def test_samples_together_count_as_one_by_one() -> None:
+    samples = [sample(number % 3 - 1) for number in range(60)]
+    one_by_one = Performance()
+    for each in samples:
+        one_by_one = one_by_one.after(each)
+
+    assert Performance().after(*samples[:7]).after(*samples[7:]) == one_by_one
+    assert one_by_one.after() == one_by_one
+
+
 def test_means_weigh_accuracy_against_loss_and_the_score_ages() -> None:
     performance = Performance().after(sample(0.2, 0.1)).after(sample(0.0, 0.0))
 
