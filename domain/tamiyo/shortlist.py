@@ -1,6 +1,7 @@
 """A few of many blueprints: those of the best profiles, and some unlike them, so that nothing new is passed over.
 
-Source: HLD appendix C.5.3, "about 20 by profile plus a diversity sample".
+Source: HLD appendix C.5.3, "about 20 by profile plus a diversity sample". That what was kept in the field has places of
+its own is ours: an architect makes a score of children of what is good, and their guesses would fill the list.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ def shortlist(
 ) -> tuple[BlueprintRecord, ...]:
     """``shortlist_size`` records by profile and ``shortlist_sample`` unlike them; all where there are no more.
 
-    In the order of ``records``. Equal profiles go to the lower number. The sample draws nothing: again and again it takes
+    Up to half of the former are those that a host kept, where there are so many. In the order of ``records``. Equal profiles go to the lower number. The sample draws nothing: again and again it takes
     the record whose operations are least like those of anything taken before, of equals the better profile.
     """
     if len(records) <= config.shortlist_size:
         return tuple(records)
     by_profile = sorted(records, key=lambda record: (-expectation(record, library).profile, record.number))
-    taken, rest = by_profile[: config.shortlist_size], by_profile[config.shortlist_size :]
+    kept = [record for record in by_profile if record.statistics.fossilized]
+    proven = frozenset(record.blueprint_id for record in kept[: config.shortlist_size // 2])
+    by_place = sorted(by_profile, key=lambda record: record.blueprint_id not in proven)
+    taken, rest = by_place[: config.shortlist_size], by_place[config.shortlist_size :]
     distance = [min(_distance(record, other) for other in taken) for record in rest]
     for _ in range(min(config.shortlist_sample, len(rest))):
         at = max(range(len(rest)), key=lambda each: (distance[each], -each))

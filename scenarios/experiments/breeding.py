@@ -144,15 +144,15 @@ def _outcomes(measured: Sequence[tuple[str, Sequence[Bred]]]) -> Iterator[str]:
         summaries = [summary for one in told for summary in one.found.summaries]
         certified, proposed = sum(s.certified for s in summaries), sum(s.proposed for s in summaries)
         moderate = sum(s.at_least_moderate for s in summaries)
-        rise, gain = (
-            slope([one.found.summaries for one in told]),
-            paired_interval([d for one in told for d in one.differences]),
-        )
+        rise = slope([one.found.summaries for one in told])
+        # All evolutions meet the same runs with the first library: a run is one observation, however many there are.
+        by_run = [statistics.fmean(run) for run in zip(*(one.differences for one in told), strict=True)]
+        gain = paired_interval(by_run)
         an_hour = certified / max(1e-9, sum(one.cpu_seconds for one in told)) * 3600 * CORES
         yield (
             f"| {karn.partition('?')[0]} | {len(told)} | {rise.mean:+.4f} [{rise.low:+.4f}, {rise.high:+.4f}] | "
             f"{moderate / max(1, proposed):.0%} of {proposed} | {an_hour:.0f} | "
-            f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], {sum(len(one.differences) for one in told)} pairs |"
+            f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], {len(by_run)} runs |"
         )
 
 
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=6)
     parser.add_argument("--runs", type=int, default=1, help="of each scenario in a generation")
     parser.add_argument("--candidates", type=int, default=12, help="a generation")
-    parser.add_argument("--fresh", type=int, default=3, help="run keys to compare the libraries on")
+    parser.add_argument("--fresh", type=int, default=6, help="run keys to compare the libraries on")
     parser.add_argument("--epochs", type=int, default=None, help="of each run, instead of the scenario's")
     parser.add_argument("--set", action="append", default=[*SATISFIED], help="section.key=value, for every scenario")
     parser.add_argument("--workers", type=int, default=CORES)

@@ -21,6 +21,7 @@ from domain.tamiyo.blueprint_terms import Terms, operations_of, terms
 from domain.tamiyo.config import BlueprintSelectionStrategy, RiskLevel, TamiyoConfig, hybrid_mix
 from domain.tamiyo.expectations import expectation
 from domain.tamiyo.memory import Penalty, TamiyoMemory
+from domain.tamiyo.shortlist import shortlist
 from domain.urza.record import BlueprintRecord
 
 SLOT = SeedId(layer=0, index=0)
@@ -262,6 +263,19 @@ def test_a_shortlist_holds_the_best_profiles_and_some_that_are_unlike_them() -> 
     assert "not on the shortlist" in {entry.note for entry in choose_blueprint(SLOT, run, NOTHING).considered}
     kinds = [operations_of(record) for record in short if record not in best_profiles]
     assert all(kind not in [operations_of(record) for record in best_profiles] for kind in kinds)
+
+
+def test_what_a_host_kept_is_not_crowded_off_the_shortlist_by_what_promises_more() -> None:
+    library = planted().library
+    modest = library.by_name("soft_clamp")
+    kept = replace(modest, statistics=modest.statistics.model_copy(update={"uses": 1, "fossilized": 1}))
+    records = [kept if record is modest else record for record in library.offered()]
+    config = TamiyoConfig(shortlist_size=2, shortlist_sample=0)
+
+    assert modest not in shortlist(library.offered(), library, config)
+    short = shortlist(records, library, config)
+    assert kept in short
+    assert [record.name for record in short if record is not kept] == ["wide_residual_mlp"]
 
 
 def test_where_all_are_barred_nothing_is_tried_or_the_least_penalised_again() -> None:

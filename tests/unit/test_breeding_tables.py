@@ -47,8 +47,8 @@ def test_evolutions_share_their_slope_and_not_their_level() -> None:
     assert 0.09 < found.low < found.high < 0.11
 
 
-def test_the_tables_tell_of_every_karn_and_generation() -> None:
-    told = EvolutionResult(
+def told_evolution() -> EvolutionResult:
+    return EvolutionResult(
         evolution="evolution-x",
         scenarios=("xor4",),
         karn="evolution",
@@ -59,9 +59,18 @@ def test_the_tables_tell_of_every_karn_and_generation() -> None:
         on_offer=20,
         summaries=tuple(evolution([0.1, 0.2, 0.31])),
     )
-    text = tables([("evolution?unprompted=true", [Bred(told, (0.01, 0.02), 72.0)])])
+
+
+def test_the_tables_tell_of_every_karn_and_generation() -> None:
+    text = tables([("evolution?unprompted=true", [Bred(told_evolution(), (0.01, 0.02), 72.0)])])
 
     assert "| evolution | mean certified reward | 0.100 | 0.200 | 0.310 |" in text
     assert "60% of 30" in text
     assert "| 2400 |" in text  # 24 valid candidates in 36 s of two cores
-    assert "+0.0150 [" in text and "2 pairs" in text
+    assert "+0.0150 [" in text and "2 runs" in text
+
+
+def test_runs_that_several_evolutions_are_compared_on_are_counted_once() -> None:
+    bred = [Bred(told_evolution(), differences, 72.0) for differences in ((0.01, 0.05), (0.03, -0.01))]
+
+    assert "| +0.0200 [+0.0200, +0.0200], 2 runs |" in tables([("evolution", bred)])

@@ -9,7 +9,7 @@ import pytest
 from support.observations import planted
 
 from domain.blueprint import ConfidenceLevel
-from domain.tamiyo.expectations import expectation
+from domain.tamiyo.expectations import USABLE, expectation
 from domain.urabrask.certificate import GAIN, Certificate
 from domain.urza.library import BlueprintLibrary
 from domain.urza.record import BlueprintRecord
@@ -49,13 +49,13 @@ def test_field_reports_move_gain_and_failure_away_from_the_first_guess() -> None
     assert used.profile == used.gain * (1 - used.failure)
 
 
-@pytest.mark.parametrize("better", [-0.1, 0.0, 0.2])
+@pytest.mark.parametrize(("gain", "better"), [(-0.1, -0.15), (0.05, 0.0), (0.1, 0.05), (USABLE, 0.12), (0.4, 0.12)])
 def test_an_untried_child_is_expected_to_do_as_its_parent_did_and_as_the_crucible_told_them_apart(
-    better: float,
+    gain: float, better: float
 ) -> None:
-    parent = replace(FOUNDER, statistics=USED, certificate=certificate(0.15))
+    parent = replace(FOUNDER, statistics=USED, certificate=certificate(0.05))
     library = beside(parent)
-    stood, guessed = expectation(parent, library), expectation(child(0.15 + better), library)
+    stood, guessed = expectation(parent, library), expectation(child(gain), library)
 
     assert guessed.gain == pytest.approx(stood.gain + better)
     assert guessed.failure == stood.failure
@@ -79,12 +79,22 @@ def test_before_certificates_a_childs_estimates_were_taken_at_their_word() -> No
     assert expectation(young, LIBRARY).failure == 0.01
 
 
-def test_what_its_own_uses_measured_outweighs_the_guess() -> None:
-    library = beside(replace(FOUNDER, statistics=USED, certificate=certificate(0.1)))
-    often = replace(child(0.4), statistics=USED.model_copy(update={"uses": 98, "measured": 98, "culled": 98}))
+def test_what_the_crucible_measured_beyond_what_hosts_can_use_is_expected_of_nobody() -> None:
+    parent = replace(FOUNDER, statistics=USED, certificate=certificate(USABLE))
+    library = beside(parent)
 
-    assert expectation(often, library).gain == pytest.approx(0.05, abs=0.01)
-    assert expectation(often, library).failure > 0.98
+    assert expectation(child(0.4), library) == expectation(parent, library)
+
+
+def test_what_its_own_uses_measured_outweighs_the_guess_from_a_parent_slowly() -> None:
+    library = beside(replace(FOUNDER, statistics=USED, certificate=certificate(0.1)))
+    guessed = expectation(child(0.4), library)
+
+    for uses in (2, 90):
+        failing = {"uses": uses, "measured": uses, "culled": uses, "mean_gain": -0.2}
+        used = expectation(replace(child(0.4), statistics=USED.model_copy(update=failing)), library)
+        assert used.gain == pytest.approx((10 * guessed.gain - 0.2 * uses) / (10 + uses))
+        assert used.failure == pytest.approx((10 * guessed.failure + uses) / (10 + uses))
 
 
 def test_a_guess_is_an_accuracy_however_the_crucible_raves() -> None:
