@@ -41,7 +41,7 @@ from domain.urabrask.trials import (
 from engine.randomness import stream
 from engine.trainers.live.compiler import CompiledBlueprint, compile_blueprint
 from engine.trainers.live.fingerprint import settle
-from engine.trainers.live.grafts import generator, gradient_norm, linear
+from engine.trainers.live.grafts import generator, gradient_norm, linear, what_is_read
 from engine.trainers.live.optimizer import adam
 
 KEY: Final = 4
@@ -159,7 +159,7 @@ class _Bench:
 
     def logits(self, candidate: CompiledBlueprint, reads: Reads, part: _Part) -> Tensor:
         """(B, classes) with the candidate fully blended in."""
-        given = candidate(_read(reads, part), part.hidden)
+        given = candidate(what_is_read(reads, part.inputs, part.hidden, part.hidden), part.hidden)
         written = part.hidden + given if candidate.graph.combine is Combine.ADD else given
         logits: Tensor = self._head(written)
         return logits
@@ -168,16 +168,6 @@ class _Bench:
 @lru_cache(maxsize=len(TASKS))
 def _bench(task: str) -> _Bench:
     return _Bench(task)
-
-
-def _read(reads: Reads, part: _Part) -> Tensor:
-    match reads:
-        case Reads.CHUNK | Reads.LAYER:
-            return part.hidden
-        case Reads.INPUT:
-            return part.inputs
-        case Reads.BOTH:
-            return torch.cat((part.inputs, part.hidden), dim=1)
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:

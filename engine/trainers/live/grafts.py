@@ -48,6 +48,19 @@ def generator(run_key: int, name: str, epoch: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(run_key, name, epoch))
 
 
+def what_is_read(reads: Reads, inputs: Tensor, outputs: Tensor, chunk: Tensor) -> Tensor:
+    """(B, read) of a layer's input (B, inputs), its ungrafted output (B, outputs) and a slot's ``chunk`` of that."""
+    match reads:
+        case Reads.CHUNK:
+            return chunk
+        case Reads.LAYER:
+            return outputs
+        case Reads.INPUT:
+            return inputs
+        case Reads.BOTH:
+            return torch.cat((inputs, outputs), dim=1)
+
+
 def linear(inputs: int, outputs: int, random: torch.Generator) -> nn.Linear:
     """A linear layer drawn from ``random`` alone: U(-b, b) with b = inputs^-1/2, as torch draws its own."""
     layer: nn.Linear = skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
@@ -137,15 +150,7 @@ class Graft:
 
     def read(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         """What the blueprint reads of its layer's input (B, inputs) and ungrafted output (B, outputs)."""
-        match self.reads:
-            case Reads.CHUNK:
-                return outputs[:, self.start : self.stop]
-            case Reads.LAYER:
-                return outputs
-            case Reads.INPUT:
-                return inputs
-            case Reads.BOTH:
-                return torch.cat((inputs, outputs), dim=1)
+        return what_is_read(self.reads, inputs, outputs, outputs[:, self.start : self.stop])
 
     def write(self, inputs: Tensor, outputs: Tensor) -> Tensor | None:
         """The chunk with the blueprint blended in, (B, chunk); None where it failed and the identity has to do."""
