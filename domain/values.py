@@ -1,4 +1,4 @@
-"""The two kinds of value everything here is made of: frozen records and columns of numbers."""
+"""The two kinds of value everything here is made of, frozen records and columns of numbers, and ``Same``, a key by identity."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def _needs(
     starts: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """As ``domain.health.need``, of many reports at once and to the last bit: a test compares them."""
-    variance = np.nan_to_num(metrics["chunk_variance"], nan=0.0, posinf=np.finfo(np.float64).max)
+    variance = np.nan_to_num(metrics["chunk_variance"], nan=0.0)
     some = sizes > 0
     largest = np.zeros(len(sizes))
     if len(variance):

@@ -1,7 +1,7 @@
 """What a blueprint is worth in every respect that a selection strategy can look at.
 
 Source: our domain reference (D4), which the design's strategies name and give no formula for. Estimates come from
-Urabrask and the catalogue; what field reports measured moves them.
+Urabrask and the catalogue; what field reports measured moves them, as ``expectations`` says.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from domain.identifiers import BlueprintId, SeedId
 from domain.run import RunState
 from domain.shapes import flops, parameter_count
 from domain.tamiyo.config import TamiyoConfig
-from domain.tamiyo.expectations import PRIOR_USES, expectation
+from domain.tamiyo.expectations import PRIOR_USES, Expectation, expectations
 from domain.urza.catalogue import JOULES_PER_FLOP, SAMPLES_PER_SECOND
 from domain.urza.record import BlueprintRecord
 
@@ -60,9 +60,11 @@ def terms(records: Sequence[BlueprintRecord], seed: SeedId, state: RunState) -> 
     operations = [flops(record.graph, read=read, chunk=chunk) for record, read in slots]
     hardware = state.started.hardware
     timed = hardware.compute_capacity_tflops > 0
-    expected = [expectation(record, state.library) for record in records]
+    known = expectations(state.library)
+    expected = [known[record.blueprint_id] for record in records]
     gain_max = max((each.gain for each in expected), default=0.0)
-    variance_max = max((record.statistics.mean_gradient_variance for record in records), default=0.0)
+    variance_max = max((each.gradient_variance or 0.0 for each in expected), default=0.0)
+    stability = [_stability(record, each, variance_max) for record, each in zip(records, expected, strict=True)]
     size = _less(sizes)
     cost = _less([_joules(record, count) for record, count in zip(records, operations, strict=True)])
     power = _less([_watts(record, count) for record, count in zip(records, operations, strict=True)])
@@ -71,14 +73,14 @@ def terms(records: Sequence[BlueprintRecord], seed: SeedId, state: RunState) -> 
     return {
         record.blueprint_id: Terms(
             accuracy=max(expected[at].gain, 0.0) / gain_max if gain_max > 0 else 0.0,
-            stability=_stability(record, variance_max),
+            stability=stability[at],
             risk=1.0 - expected[at].failure,
             size=size[at],
             novelty=(max(rarity[at], record.metadata.karn.novelty_score) + _untried(record)) / 2,
             cost=cost[at],
             power=power[at],
             hardware=latency[at],
-            safety=(1.0 - _expected_rollbacks(record) + _stability(record, variance_max)) / 2,
+            safety=(1.0 - expected[at].rollback + stability[at]) / 2,
         )
         for at, record in enumerate(records)
     }
@@ -90,12 +92,12 @@ def _less(values: Sequence[float]) -> list[float]:
     return [1.0 - value / largest if largest else 1.0 for value in values]
 
 
-def _stability(record: BlueprintRecord, variance_max: float) -> float:
+def _stability(record: BlueprintRecord, expected: Expectation, variance_max: float) -> float:
     """The estimate alone until gradients were measured; then its mean with 1 - their normalised variance."""
-    estimate, statistics = record.metadata.estimates.stability_estimate, record.statistics
-    if not statistics.measured or variance_max <= 0:
+    estimate, variance = record.metadata.estimates.stability_estimate, expected.gradient_variance
+    if variance is None or variance_max <= 0:
         return estimate
-    return (estimate + 1.0 - statistics.mean_gradient_variance / variance_max) / 2
+    return (estimate + 1.0 - variance / variance_max) / 2
 
 
 def _joules(record: BlueprintRecord, operations: int) -> float:
@@ -111,13 +113,6 @@ def _watts(record: BlueprintRecord, operations: int) -> float:
 def _untried(record: BlueprintRecord) -> float:
     """1 for one that was never used, falling with its uses."""
     return PRIOR_USES / (PRIOR_USES + record.statistics.uses)
-
-
-def _expected_rollbacks(record: BlueprintRecord) -> float:
-    """Share of uses that will be rolled back, [0, 1]: the risk score, moved by how many were."""
-    statistics = record.statistics
-    estimate = record.metadata.urabrask.risk_score
-    return (PRIOR_USES * estimate + statistics.rolled_back) / (PRIOR_USES + statistics.uses)
 
 
 def _rarity(records: Sequence[BlueprintRecord]) -> list[float]:

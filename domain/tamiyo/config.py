@@ -160,7 +160,8 @@ class TamiyoConfig(Value):
     hybrid_weights: Annotated[HybridMix, BeforeValidator(_mix)] = Field(default=(), exclude_if=lambda mix: not mix)
     """What HYBRID mixes, each weight above 0; empty for ``EVEN_MIX``. On input also a text or a table."""
     shortlist_size: int = Field(default=20, exclude_if=lambda size: size == 20)
-    """Blueprints, best by their profiles, that a strategy compares where more passed the filters, at least 1."""
+    """Blueprints that a strategy compares where more passed the filters, at least 1: the best by their profiles, half of
+    the places first to those that a host has kept."""
     shortlist_sample: int = Field(default=5, exclude_if=lambda size: size == 5)
     """Blueprints unlike those that are compared beside them, at least 0."""
     when_all_penalised: Literal["wait", "rotate"] = Field(default="wait", exclude_if=lambda rule: rule == "wait")

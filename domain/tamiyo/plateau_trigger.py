@@ -26,22 +26,22 @@ def step_at_plateau(
     observation: Observation, memory: TamiyoMemory, makeup: Makeup, random: Randomness
 ) -> Step[TamiyoMemory]:
     """An emergency and nothing else; or housekeeping, and a germination when the trigger fires."""
-    memory = remembering_plateau(observation, memory, germinated=False)
+    now = remembering_plateau(observation, memory, germinated=False)
     rollback = emergency(observation)
     if rollback:
-        return Step(rollback, memory)
+        return Step(rollback, now)
     decisions = (*housekeeping(observation), *makeup.regrafting(observation))
-    growth = _growth_at_plateau(observation, memory, makeup, random)
+    growth = _growth_at_plateau(observation, now, makeup, random)
     if growth is not None:
         decisions = (*decisions, growth)
     germinated = growth is not None and isinstance(growth.command, Germinate)
-    return Step(decisions, _started_over(memory, observation) if germinated else memory)
+    return Step(decisions, _started_over(now, observation) if germinated else now)
 
 
 def remembering_plateau(observation: Observation, memory: TamiyoMemory, *, germinated: bool) -> TamiyoMemory:
     """What is remembered after a boundary, ``memory`` being that from before: a germination starts the plateau over."""
-    memory = remember(memory, observation.state, observation.state.started.tamiyo_config)
-    return _started_over(memory, observation) if germinated else memory
+    now = remember(memory, observation.state, observation.state.started.tamiyo_config)
+    return _started_over(now, observation) if germinated else now
 
 
 def _started_over(memory: TamiyoMemory, observation: Observation) -> TamiyoMemory:

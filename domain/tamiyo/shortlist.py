@@ -1,7 +1,7 @@
-"""A few of many blueprints: those of the best profiles, and some unlike them, so that nothing new is passed over.
+"""A few of many blueprints: those of the best profiles, proven ones first, and some unlike them, so that nothing is passed over.
 
-Source: HLD appendix C.5.3, "about 20 by profile plus a diversity sample". That what was kept in the field has places of
-its own is ours: an architect makes a score of children of what is good, and their guesses would fill the list.
+Source: HLD appendix C.5.3, "about 20 by profile plus a diversity sample". That what a host has kept has places of its own is
+ours: an architect makes a score of children of what is good, and guesses at them would fill the list (DECISIONS.md, D-054).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from domain.tamiyo.blueprint_terms import operations_of
 from domain.tamiyo.config import TamiyoConfig
-from domain.tamiyo.expectations import expectation
+from domain.tamiyo.expectations import expectations
 from domain.urza.library import BlueprintLibrary
 from domain.urza.record import BlueprintRecord
 
@@ -20,12 +20,15 @@ def shortlist(
 ) -> tuple[BlueprintRecord, ...]:
     """``shortlist_size`` records by profile and ``shortlist_sample`` unlike them; all where there are no more.
 
-    Up to half of the former are those that a host kept, where there are so many. In the order of ``records``. Equal profiles go to the lower number. The sample draws nothing: again and again it takes
-    the record whose operations are least like those of anything taken before, of equals the better profile.
+    Half of the former places go first to records that a host has kept at least once, the best profiles of them, as far as
+    there are any; the rest go by profile alone. In the order of ``records``. Equal profiles go to the lower number. The
+    sample draws nothing: again and again it takes the record whose operations are least like those of anything taken
+    before, of equals the better profile.
     """
     if len(records) <= config.shortlist_size:
         return tuple(records)
-    by_profile = sorted(records, key=lambda record: (-expectation(record, library).profile, record.number))
+    known = expectations(library)
+    by_profile = sorted(records, key=lambda record: (-known[record.blueprint_id].profile, record.number))
     kept = [record for record in by_profile if record.statistics.fossilized]
     proven = frozenset(record.blueprint_id for record in kept[: config.shortlist_size // 2])
     by_place = sorted(by_profile, key=lambda record: record.blueprint_id not in proven)

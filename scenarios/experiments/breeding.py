@@ -137,9 +137,9 @@ def _mean(values: Iterable[float]) -> str:
 def _outcomes(measured: Sequence[tuple[str, Sequence[Bred]]]) -> Iterator[str]:
     yield (
         "| Karn | evolutions | reward a generation, slope [95 %] | at least moderate | valid unique candidates an hour, "
-        "2 cores | evolved against the library it began with [95 %] |"
+        "2 cores | evolved against the library it began with: in fresh runs [95 %] | by evolution |"
     )
-    yield "|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|"
     for karn, told in measured:
         summaries = [summary for one in told for summary in one.found.summaries]
         certified, proposed = sum(s.certified for s in summaries), sum(s.proposed for s in summaries)
@@ -147,12 +147,13 @@ def _outcomes(measured: Sequence[tuple[str, Sequence[Bred]]]) -> Iterator[str]:
         rise = slope([one.found.summaries for one in told])
         # All evolutions meet the same runs with the first library: a run is one observation, however many there are.
         by_run = [statistics.fmean(run) for run in zip(*(one.differences for one in told), strict=True)]
-        gain = paired_interval(by_run)
+        gain, by_evolution = paired_interval(by_run), [statistics.fmean(one.differences) for one in told]
         an_hour = certified / max(1e-9, sum(one.cpu_seconds for one in told)) * 3600 * CORES
         yield (
             f"| {karn.partition('?')[0]} | {len(told)} | {rise.mean:+.4f} [{rise.low:+.4f}, {rise.high:+.4f}] | "
             f"{moderate / max(1, proposed):.0%} of {proposed} | {an_hour:.0f} | "
-            f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], {len(by_run)} runs |"
+            f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], {len(by_run)} runs | "
+            f"{min(by_evolution):+.4f} to {max(by_evolution):+.4f} |"
         )
 
 
@@ -180,6 +181,8 @@ def main() -> None:
     overrides["library"] = chosen.library
     if chosen.epochs is not None:
         overrides["training.epochs"] = chosen.epochs
+    if len(chosen.scenarios) * chosen.fresh < 2:
+        parser.error("an interval needs two fresh runs: more scenarios or a larger --fresh")
     scenarios = [specification.load(name, overrides) for name in chosen.scenarios]
     with Lab(chosen.journal) as lab:
         karns = [karn.format(candidates=chosen.candidates) for karn in KARNS]

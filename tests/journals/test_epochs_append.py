@@ -232,6 +232,7 @@ def test_a_follower_sees_every_event_of_two_writing_processes_once_and_in_order(
         while min(reached.values()) < 150 or turns <= 2:
             entry = next(following)
             turns += bool(seen) and seen[-1][1] != entry.run_id
+            assert len(seen) < 20_000, "the writers never took turns"
             seen.append((entry.notification, entry.run_id, entry.position))
             reached[entry.run_id] = entry.position
         for process in writers:

@@ -73,4 +73,4 @@ def test_the_tables_tell_of_every_karn_and_generation() -> None:
 def test_runs_that_several_evolutions_are_compared_on_are_counted_once() -> None:
     bred = [Bred(told_evolution(), differences, 72.0) for differences in ((0.01, 0.05), (0.03, -0.01))]
 
-    assert "| +0.0200 [+0.0200, +0.0200], 2 runs |" in tables([("evolution", bred)])
+    assert "| +0.0200 [+0.0200, +0.0200], 2 runs | +0.0100 to +0.0300 |" in tables([("evolution", bred)])

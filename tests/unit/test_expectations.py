@@ -9,12 +9,13 @@ import pytest
 from support.observations import planted
 
 from domain.blueprint import ConfidenceLevel
-from domain.tamiyo.expectations import USABLE, expectation
+from domain.identifiers import BlueprintId
+from domain.tamiyo.expectations import USABLE, Expectation, expectations
 from domain.urabrask.certificate import GAIN, Certificate
-from domain.urza.library import BlueprintLibrary
 from domain.urza.record import BlueprintRecord
 
 LIBRARY = planted().library
+CHILD = BlueprintId("c" * 64)
 FOUNDER = LIBRARY.by_name("residual_mlp")
 USED = FOUNDER.statistics.model_copy(update={"uses": 4, "culled": 2, "fossilized": 2, "measured": 4, "mean_gain": 0.05})
 
@@ -32,20 +33,30 @@ def child(gain: float | None, *, claimed: float = 0.9) -> BlueprintRecord:
             "urabrask": FOUNDER.metadata.urabrask.model_copy(update={"risk_score": 0.01}),
         }
     )
-    return replace(FOUNDER, number=99, metadata=metadata, parent_id=FOUNDER.blueprint_id, certificate=certificate(gain))
+    return replace(
+        FOUNDER,
+        blueprint_id=CHILD,
+        number=99,
+        metadata=metadata,
+        parent_id=FOUNDER.blueprint_id,
+        certificate=certificate(gain),
+    )
 
 
-def beside(parent: BlueprintRecord) -> BlueprintLibrary:
-    return replace(LIBRARY, records=MappingProxyType({parent.blueprint_id: parent}))
+def of(*records: BlueprintRecord) -> list[Expectation]:
+    """What is expected of each, in a library of them alone; a parent comes first."""
+    library = replace(LIBRARY, records=MappingProxyType({record.blueprint_id: record for record in records}))
+    return list(expectations(library).values())
 
 
 def test_field_reports_move_gain_and_failure_away_from_the_first_guess() -> None:
-    first, used = expectation(FOUNDER, LIBRARY), expectation(replace(FOUNDER, statistics=USED), LIBRARY)
+    (first,), (used,) = of(FOUNDER), of(replace(FOUNDER, statistics=USED))
 
     assert first.gain == FOUNDER.metadata.estimates.past_accuracy_gain_estimate
-    assert first.failure == FOUNDER.metadata.urabrask.risk_score
+    assert first.failure == first.rollback == FOUNDER.metadata.urabrask.risk_score
     assert used.gain == pytest.approx((2 * first.gain + 4 * 0.05) / 6)
     assert used.failure == pytest.approx((2 * first.failure + 2) / 6)
+    assert used.rollback == pytest.approx(2 * first.rollback / 6)
     assert used.profile == used.gain * (1 - used.failure)
 
 
@@ -54,50 +65,78 @@ def test_an_untried_child_is_expected_to_do_as_its_parent_did_and_as_the_crucibl
     gain: float, better: float
 ) -> None:
     parent = replace(FOUNDER, statistics=USED, certificate=certificate(0.05))
-    library = beside(parent)
-    stood, guessed = expectation(parent, library), expectation(child(gain), library)
+    stood, guessed = of(parent, child(gain))
 
     assert guessed.gain == pytest.approx(stood.gain + better)
-    assert guessed.failure == stood.failure
+    assert guessed.failure == pytest.approx(stood.failure)
+    assert guessed.rollback == pytest.approx(stood.rollback)
+    assert stood == of(parent)[0], "nothing is learnt from a child that was never used"
 
 
-def test_without_a_certificate_of_both_the_architects_estimate_stands_but_not_its_word_on_failure() -> None:
-    untried = beside(replace(FOUNDER, statistics=USED))
-    for library, young in (
-        (untried, child(0.3)),
-        (beside(replace(FOUNDER, certificate=certificate(0.1))), child(None)),
-    ):
-        guessed = expectation(young, library)
-        assert guessed.gain == 0.9
-        assert guessed.failure == expectation(library.record(FOUNDER.blueprint_id), library).failure > 0.01
+def test_a_child_that_is_riskier_than_its_parent_is_expected_to_fail_more_often() -> None:
+    risky = child(0.1)
+    score = FOUNDER.metadata.urabrask.risk_score + 0.2
+    metadata = risky.metadata.model_copy(
+        update={"urabrask": risky.metadata.urabrask.model_copy(update={"risk_score": score})}
+    )
+    stood, guessed = of(replace(FOUNDER, statistics=USED), replace(risky, metadata=metadata))
 
-
-def test_before_certificates_a_childs_estimates_were_taken_at_their_word() -> None:
-    young = replace(child(None), certificate=None)
-
-    assert expectation(young, beside(replace(FOUNDER, statistics=USED))) == expectation(young, LIBRARY)
-    assert expectation(young, LIBRARY).failure == 0.01
+    assert guessed.failure == pytest.approx(stood.failure + 0.2)
 
 
 def test_what_the_crucible_measured_beyond_what_hosts_can_use_is_expected_of_nobody() -> None:
-    parent = replace(FOUNDER, statistics=USED, certificate=certificate(USABLE))
-    library = beside(parent)
+    stood, guessed = of(replace(FOUNDER, statistics=USED, certificate=certificate(USABLE)), child(0.4))
 
-    assert expectation(child(0.4), library) == expectation(parent, library)
+    assert guessed.gain == pytest.approx(stood.gain)
 
 
-def test_what_its_own_uses_measured_outweighs_the_guess_from_a_parent_slowly() -> None:
-    library = beside(replace(FOUNDER, statistics=USED, certificate=certificate(0.1)))
-    guessed = expectation(child(0.4), library)
+def test_failures_of_a_child_are_held_against_it_and_less_against_its_parent() -> None:
+    parent = replace(FOUNDER, statistics=USED, certificate=certificate(0.1))
+    failing = {"uses": 3, "measured": 3, "culled": 3, "fossilized": 0, "mean_gain": 0.0}
+    before, _ = of(parent, child(0.1))
+    after, failed = of(parent, replace(child(0.1), statistics=USED.model_copy(update=failing)))
 
-    for uses in (2, 90):
-        failing = {"uses": uses, "measured": uses, "culled": uses, "mean_gain": -0.2}
-        used = expectation(replace(child(0.4), statistics=USED.model_copy(update=failing)), library)
-        assert used.gain == pytest.approx((10 * guessed.gain - 0.2 * uses) / (10 + uses))
-        assert used.failure == pytest.approx((10 * guessed.failure + uses) / (10 + uses))
+    assert failed.gain < after.gain < before.gain
+    assert failed.failure > after.failure > before.failure
+
+
+@pytest.mark.parametrize(("before", "gain"), [(None, 0.3), (0.1, None)])
+def test_without_a_crucible_gain_of_both_the_architects_estimate_stands_for_two_uses_but_not_its_word_on_failure(
+    before: float | None, gain: float | None
+) -> None:
+    parent = replace(FOUNDER, statistics=USED, certificate=None if before is None else certificate(before))
+    stood, guessed = of(parent, child(gain))
+    _, used = of(parent, replace(child(gain), statistics=USED))
+
+    assert guessed.gain == 0.9
+    assert used.gain == pytest.approx((2 * 0.9 + 4 * 0.05) / 6)
+    assert guessed.failure == pytest.approx(stood.failure)
+    assert guessed.failure > 0.01
+
+
+def test_before_certificates_a_childs_estimates_were_taken_at_their_word() -> None:
+    _, guessed = of(replace(FOUNDER, statistics=USED), replace(child(None), certificate=None))
+
+    assert guessed.gain == 0.9
+    assert guessed.failure == 0.01
+    assert guessed.gradient_variance is None
+
+
+def test_the_gradients_of_an_untried_child_are_expected_to_vary_as_its_parents_did() -> None:
+    parent = replace(FOUNDER, statistics=USED.model_copy(update={"mean_gradient_variance": 0.3}))
+    steady = replace(child(0.1), statistics=USED.model_copy(update={"mean_gradient_variance": 0.1}))
+
+    assert [each.gradient_variance for each in of(parent, child(0.1))] == [0.3, 0.3]
+    assert [each.gradient_variance for each in of(parent, steady)] == [0.3, 0.1]
 
 
 def test_a_guess_is_an_accuracy_however_the_crucible_raves() -> None:
-    library = beside(replace(FOUNDER, certificate=certificate(-1.0)))
+    stood = replace(FOUNDER, certificate=certificate(-1.0), statistics=USED.model_copy(update={"mean_gain": 1.0}))
 
-    assert expectation(child(1.0), library).gain == 1.0
+    assert of(stood, child(1.0))[1].gain == 1.0
+
+
+def test_who_came_before_its_parent_is_no_kin_of_it() -> None:
+    guessed, _ = of(child(0.1), replace(FOUNDER, statistics=USED, certificate=certificate(0.1)))
+
+    assert guessed.gain == 0.9

@@ -159,7 +159,8 @@ class _Bench:
 
     def logits(self, candidate: CompiledBlueprint, reads: Reads, part: _Part) -> Tensor:
         """(B, classes) with the candidate fully blended in."""
-        given = candidate(what_is_read(reads, part.inputs, part.hidden, part.hidden), part.hidden)
+        read = what_is_read(reads, inputs=part.inputs, outputs=part.hidden, chunk=part.hidden)
+        given = candidate(read, part.hidden)
         written = part.hidden + given if candidate.graph.combine is Combine.ADD else given
         logits: Tensor = self._head(written)
         return logits

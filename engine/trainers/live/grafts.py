@@ -48,7 +48,7 @@ def generator(run_key: int, name: str, epoch: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(run_key, name, epoch))
 
 
-def what_is_read(reads: Reads, inputs: Tensor, outputs: Tensor, chunk: Tensor) -> Tensor:
+def what_is_read(reads: Reads, *, inputs: Tensor, outputs: Tensor, chunk: Tensor) -> Tensor:
     """(B, read) of a layer's input (B, inputs), its ungrafted output (B, outputs) and a slot's ``chunk`` of that."""
     match reads:
         case Reads.CHUNK:
@@ -150,7 +150,7 @@ class Graft:
 
     def read(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         """What the blueprint reads of its layer's input (B, inputs) and ungrafted output (B, outputs)."""
-        return what_is_read(self.reads, inputs, outputs, outputs[:, self.start : self.stop])
+        return what_is_read(self.reads, inputs=inputs, outputs=outputs, chunk=outputs[:, self.start : self.stop])
 
     def write(self, inputs: Tensor, outputs: Tensor) -> Tensor | None:
         """The chunk with the blueprint blended in, (B, chunk); None where it failed and the identity has to do."""
