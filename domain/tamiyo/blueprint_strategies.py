@@ -12,16 +12,15 @@ from dataclasses import asdict, dataclass
 from typing import Final, final
 
 from domain.blueprint import ConfidenceLevel
-from domain.commands import Considered, GraftingStrategy, Reads
+from domain.commands import Considered, Reads
 from domain.header import Rule
 from domain.identifiers import SeedId
 from domain.run import RunState
-from domain.safety import check_hardware
 from domain.tamiyo.blueprint_terms import Terms, reads_of, terms
 from domain.tamiyo.config import EVEN_MIX, BlueprintSelectionStrategy, HybridMix, RiskLevel
 from domain.tamiyo.growth import Blueprints, Option, Options, Site
 from domain.tamiyo.memory import PENALTY_BARRED, TamiyoMemory
-from domain.tamiyo.review import deployment
+from domain.tamiyo.review import objections_to
 from domain.tamiyo.shortlist import shortlist
 from domain.urza.record import BlueprintRecord
 
@@ -58,8 +57,8 @@ def objection(record: BlueprintRecord, seed: SeedId, state: RunState) -> str | N
     problem = state.problem(seed, record.blueprint_id, reads)  # archived, rolled back, failed, or of the wrong shape
     if problem is not None:
         return problem
-    hardware = check_hardware(deployment(state, record, seed, reads, GraftingStrategy.FIXED_RAMP))
-    return hardware[0].detail if hardware else None
+    violations = objections_to(record, seed, reads, state)
+    return violations[0].detail if violations else None
 
 
 _Strategy = BlueprintSelectionStrategy

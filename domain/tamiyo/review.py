@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from domain.commands import Decision, Germinate, GraftingStrategy, Reads
 from domain.health import LayerHealthReport, need
@@ -15,6 +16,9 @@ from domain.safety import (
     DecisionContext,
     Deployment,
     Violation,
+    check_drift_and_stability,
+    check_hardware,
+    check_safety_score,
     validate_blueprint_deployment,
     validate_decision,
 )
@@ -42,6 +46,24 @@ def review(decision: Decision, state: RunState, reports: Sequence[LayerHealthRep
     )
     context = _context(decision, command, record, state, reports)
     return (*violations, *validate_decision(context, state.started.safety.decision_checks))
+
+
+def objections_to(record: BlueprintRecord, seed: SeedId, reads: Reads, state: RunState) -> tuple[Violation, ...]:
+    """What the review has against the blueprint itself in this slot, however calm the network and sure the decision.
+
+    To order it all the same would be vetoed again and again. Raises ShapeMismatch where it does not fit.
+    """
+    header = state.started
+    asked = deployment(state, record, seed, reads, GraftingStrategy.FIXED_RAMP)
+    found = check_hardware(asked)
+    if not header.tamiyo_config.enable_safety_validation:
+        return found
+    calm = CurrentMetrics(gradient_variance=asked.metrics.gradient_variance)
+    sure = DecisionContext(
+        confidence=1.0, urgency=0.0, layer=seed.layer, epoch=state.epoch, safety_score=_safety_score(record)
+    )
+    unsteady = check_drift_and_stability(replace(asked, metrics=calm))
+    return (*found, *unsteady, *check_safety_score(sure, header.safety.decision_checks))
 
 
 def deployment(
@@ -97,7 +119,6 @@ def _context(
     reports: Sequence[LayerHealthReport],
 ) -> DecisionContext:
     weights = state.started.tamiyo_config.health_weights
-    certified = record.certificate is not None
     return DecisionContext(
         confidence=decision.confidence,
         urgency=decision.urgency,
@@ -105,5 +126,9 @@ def _context(
         epoch=state.epoch,
         germinations=state.last_germinations,
         layer_health=tuple(1.0 - float(need(report, weights).values.mean()) for report in reports if report.seeds),
-        safety_score=1.0 - record.metadata.urabrask.risk_score if certified else None,
+        safety_score=_safety_score(record),
     )
+
+
+def _safety_score(record: BlueprintRecord) -> float | None:
+    return None if record.certificate is None else 1.0 - record.metadata.urabrask.risk_score

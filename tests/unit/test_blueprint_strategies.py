@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from support.library_events import certificate
 from support.observations import at_epoch, header, planted
 
 from domain.blueprint import BlueprintEstimates, LifecycleState
@@ -152,6 +153,37 @@ def test_hardware_is_no_filter_when_it_is_not_enforced() -> None:
     free = state(TamiyoConfig(enforce_hardware_constraints=False), hardware=HardwareContext(memory_available_gb=1e-9))
 
     assert "GB" not in note(free, "residual_mlp")
+
+
+def certified(risk: float) -> Callable[[BlueprintRecord], BlueprintRecord]:
+    """The record with a certificate of that risk."""
+
+    def change(record: BlueprintRecord) -> BlueprintRecord:
+        urabrask = record.metadata.urabrask.model_copy(update={"risk_score": risk})
+        metadata = record.metadata.model_copy(update={"urabrask": urabrask})
+        return replace(record, metadata=metadata, certificate=certificate(risk=risk))
+
+    return change
+
+
+def unsteady(record: BlueprintRecord) -> BlueprintRecord:
+    """The record with gradients that were measured to vary beyond the shield's bound."""
+    measured = {"uses": 1, "measured": 1, "mean_gradient_variance": 1e3}
+    return replace(record, statistics=record.statistics.model_copy(update=measured))
+
+
+@pytest.mark.parametrize(("change", "said"), [(certified(0.35), "safety score 0.65"), (unsteady, "gradient variance")])
+def test_what_the_review_would_veto_each_time_is_not_chosen_and_the_next_best_is(
+    change: Callable[[BlueprintRecord], BlueprintRecord], said: str
+) -> None:
+    run, (first, second) = state(), [record for record, _ in choose_blueprint(SLOT, state(), NOTHING).ranked][:2]
+    records = MappingProxyType({**run.library.records, first.blueprint_id: change(first)})
+    changed = replace(run, library=replace(run.library, records=records))
+
+    assert best(changed).name == second.name
+    assert said in note(changed, first.name)
+    unchecked = TamiyoConfig(enable_safety_validation=False)
+    assert said not in note(replace(changed, header=header(unchecked)), first.name)
 
 
 def test_a_blueprint_that_failed_in_a_slot_is_scored_down_there_alone() -> None:
