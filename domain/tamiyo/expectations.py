@@ -70,7 +70,9 @@ def _expectations(of: Same[Mapping[BlueprintId, BlueprintRecord]]) -> Mapping[Bl
         variances.append(statistics.mean_gradient_variance if statistics.measured else inherited)
     means = (kin_means(members, KIN_USES) for members in (gains, failures, rollbacks))
     return {
-        name: Expectation(min(max(gain, -1.0), 1.0), min(failure, 1.0), min(rollback, 1.0), variance)
+        name: Expectation(
+            max(-1.0, min(gain, 1.0)), max(0.0, min(failure, 1.0)), max(0.0, min(rollback, 1.0)), variance
+        )
         for name, gain, failure, rollback, variance in zip(records, *means, variances, strict=True)
     }
 
@@ -104,4 +106,5 @@ def _share(record: BlueprintRecord, happened: int, kin: _Kin | None) -> Known:
 
 
 def _guessed(uses: float, total: float, guess: float) -> Known:
+    """One that is kin to none before it, with its own first guess."""
     return Known(PRIOR_USES + uses, PRIOR_USES * guess + total)

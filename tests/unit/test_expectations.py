@@ -130,6 +130,17 @@ def test_the_gradients_of_an_untried_child_are_expected_to_vary_as_its_parents_d
     assert [each.gradient_variance for each in of(parent, steady)] == [0.3, 0.1]
 
 
+def test_a_risky_child_that_never_failed_makes_its_parent_no_safer_than_safe() -> None:
+    safe = FOUNDER.metadata.urabrask.model_copy(update={"risk_score": 0.0})
+    parent = replace(FOUNDER, metadata=FOUNDER.metadata.model_copy(update={"urabrask": safe}))
+    risky = child(0.1)
+    metadata = risky.metadata.model_copy(update={"urabrask": safe.model_copy(update={"risk_score": 0.9})})
+    fine = USED.model_copy(update={"uses": 9, "culled": 0, "fossilized": 9, "measured": 9})
+    stood, _ = of(parent, replace(risky, metadata=metadata, statistics=fine))
+
+    assert stood.failure == stood.rollback == 0.0
+
+
 def test_a_guess_is_an_accuracy_however_the_crucible_raves() -> None:
     stood = replace(FOUNDER, certificate=certificate(-1.0), statistics=USED.model_copy(update={"mean_gain": 1.0}))
 
