@@ -97,13 +97,13 @@ TWICE = {**HASTY, "training.epochs": 45}
     [
         ("confidence_level", "always_grow", {**CROWDED, "safety.allowed_conf_levels": []}),
         ("hardware", "always_grow", {**CROWDED, "hardware.latency_budget_ms": 1e-9}),
-        ("drift_and_stability", "as_designed?only=residual_mlp", {**TWICE, "safety.max_gradient_variance": 1e-12}),
+        ("drift_and_stability", "composed?blueprints=selector", {**TWICE, "safety.max_gradient_variance": 1e-12}),
         ("security", "always_grow", {**CROWDED, "safety.audit_logging": False}),
         ("confidence_threshold", f"{__file__}:Doubtful", CROWDED),
         ("cooldown_period", "always_grow", CROWDED),
         ("adaptation_rate", "always_grow", {**CROWDED, "safety.decision_checks.adaptations_max": 1}),
         ("system_stability", "always_grow", {**CROWDED, "safety.decision_checks.min_overall_health": 1.0}),
-        ("safety_score", "as_designed", {**TWICE, "safety.decision_checks.min_safety_score": 1.0}),
+        ("safety_score", "composed?blueprints=selector", {**TWICE, "safety.decision_checks.min_safety_score": 1.0}),
     ],
 )
 def test_checks_stop_germinations_of_a_live_run_and_are_told(
@@ -113,6 +113,17 @@ def test_checks_stop_germinations_of_a_live_run_and_are_told(
     broken = {violation.rule for veto in of(events, DecisionVetoed) for violation in veto.violations}
 
     assert rule in broken, broken
+
+
+def test_what_the_review_would_veto_each_time_is_passed_over_for_the_next_best_and_told(lab: Lab) -> None:
+    _, events = recorded(
+        lab, "as_designed", {**TWICE, "safety.decision_checks.min_safety_score": 1.0}, karn="evolution"
+    )
+
+    assert of(events, SeedGerminated)
+    assert not of(events, DecisionVetoed)
+    passed_over = [option.note for made in of(events, DecisionMade) for option in made.decision.considered]
+    assert any(note.startswith("safety score") for note in passed_over)
 
 
 def test_what_does_not_fit_the_declared_hardware_is_never_chosen(lab: Lab) -> None:
