@@ -8,6 +8,7 @@ at every epoch, which costs more than the two hundredths of an epoch that record
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ FORMAT: Final = 1
 
 LOCK_TIMEOUT_S: Final = 10
 """How long a writer waits for another."""
+OPENING_S: Final = 0.01
+"""How long to wait before a look at whether others have opened a new file."""
 
 EVENTS_TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS {name} ("
@@ -80,14 +83,31 @@ def prepare(path: Path) -> None:
                 connection.execute("ROLLBACK")
                 raise
         _check(connection, path)
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+        _write_ahead(connection)
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise NotAJournal(f"{path} is no SQLite file, so no journal; name another file or a new one") from error
         raise
     finally:
         connection.close()
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """See to it that readers and the writer do not wait for each other.
+
+    SQLite does not wait here for others that open a new file at the same time, so this does.
+    """
+    for _ in range(int(LOCK_TIMEOUT_S / OPENING_S)):
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(OPENING_S)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:
