@@ -8,7 +8,6 @@ at every epoch, which costs more than the two hundredths of an epoch that record
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,8 +33,8 @@ FORMAT: Final = 1
 
 LOCK_TIMEOUT_S: Final = 10
 """How long a writer waits for another."""
-OPENING_S: Final = 0.01
-"""How long to wait before a look at whether others have opened a new file."""
+OPENINGS: Final = 100
+"""How often a new file is tried that others open at the same time; each try waits for them."""
 
 EVENTS_TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS {name} ("
@@ -95,16 +94,17 @@ def prepare(path: Path) -> None:
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """See to it that readers and the writer do not wait for each other.
 
-    SQLite does not wait here for others that open a new file at the same time, so this does.
+    SQLite does not wait here for others that open a new file at the same time, but it does at a transaction's beginning.
     """
-    for _ in range(int(LOCK_TIMEOUT_S / OPENING_S)):
+    for _ in range(OPENINGS):
         try:
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 raise
-            time.sleep(OPENING_S)
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")
         else:
             return
     connection.execute("PRAGMA journal_mode = WAL")
